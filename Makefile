@@ -1,0 +1,100 @@
+# Five verbs: setup, demo, test, check, bench. Needs only make and a Python of 3.11 or newer.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON     ?= python3.13 python3.12 python3.11 python3
+VENV       := .venv
+PY         := $(VENV)/bin/python
+READY      := $(VENV)/.ready
+CODE       := $(wildcard engine providers cache data tests bench)
+# A benchmark is a file of bench/ that can be run; what it shares with others cannot.
+BENCHMARKS  = $(basename $(notdir $(shell grep -ls '__main__' bench/*.py)))
+UV         := uv==0.13.9
+
+# The first interpreter that answers and is new enough; one plain line when there is none.
+define FIND_PYTHON
+python=''; \
+for candidate in $(PYTHON); do \
+    if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; \
+    then python=$$candidate; break; fi; \
+done; \
+if [ -z "$$python" ]; then \
+    echo "error: no Python 3.11 or newer among: $(PYTHON) (install one, or say: make PYTHON=/path/to/python3)" >&2; \
+    exit 1; \
+fi
+endef
+
+# $(call MAKE_VENV,FOLDER): a virtual environment, or one plain line that says how to mend it.
+define MAKE_VENV
+if ! "$$python" -m venv --clear $(1) >/dev/null 2>&1; then \
+    rm -rf $(1); \
+    echo "error: '$$python -m venv' failed; on Debian or Ubuntu: apt-get install $$("$$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')" >&2; \
+    exit 1; \
+fi
+endef
+
+.PHONY: help setup demo test check bench lock clean
+
+help:                   ## this list
+	@echo "alignsweep: what make can do"
+	@sed -n 's/^\([a-z][a-z]*\):.*## \(.*\)$$/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | \
+	    while IFS='|' read -r verb what; do printf '%-14s %s\n' "$$verb" "$$what"; done
+
+setup: $(READY)         ## make .venv from the lock (once; again when the lock changes)
+
+$(READY): pyproject.toml requirements.lock
+	@if ! $(PY) -m pip --version >/dev/null 2>&1; then \
+	    $(FIND_PYTHON); \
+	    echo "setting up $(VENV) with $$("$$python" -V 2>&1) …"; \
+	    $(call MAKE_VENV,$(VENV)); \
+	fi
+	@echo "installing the locked packages, hashes checked …"
+	@$(PY) -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.lock
+	@echo "installing alignsweep from this folder …"
+	@$(PY) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+	@echo "ready: $(VENV)/bin/alignsweep"
+
+demo: $(READY)          ## see it work: a whole sweep on a simulator, no key, no money
+	@$(VENV)/bin/alignsweep demo $(ARGS)
+
+test: $(READY)          ## run the tests (make test ARGS="-k journal")
+	@$(PY) -m pytest $(ARGS)
+
+check: $(READY)         ## lint, format, types and layers
+	@echo "ruff check …"
+	@$(PY) -m ruff check --quiet $(CODE)
+	@echo "ruff format …"
+	@$(PY) -m ruff format --check --quiet $(CODE) || \
+	    { echo "mend it with: $(PY) -m ruff format $(CODE)" >&2; exit 1; }
+	@echo "mypy, strict …"
+	@$(PY) -m mypy --no-error-summary $(CODE)
+	@echo "layers …"
+	@$(PY) -m pytest -q tests/test_layers.py
+	@echo "all clean"
+
+bench: $(READY)         ## run the benchmarks (make bench BENCHMARKS=throughput)
+	@for name in $(BENCHMARKS); do \
+	    echo "bench $$name …"; $(PY) -m "bench.$$name" $(ARGS) || exit 1; \
+	done
+
+lock:                   ## resolve requirements.lock anew (UPGRADE=1 takes newer versions)
+	@$(FIND_PYTHON); $(call MAKE_VENV,.venv-lock)
+	@echo "resolving for CPython 3.11 and newer, on every platform …"
+	@.venv-lock/bin/python -m pip install -qq --disable-pip-version-check '$(UV)'
+	@.venv-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	    --extra fast --group dev --generate-hashes --no-header \
+	    --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) -o requirements.lock
+	@{ echo "# What 'make setup' installs: everything alignsweep needs to run, 'fast' and 'dev' included."; \
+	   echo "# Made from pyproject.toml; do not edit. To make it anew: make lock (or: make lock UPGRADE=1)"; \
+	   echo "# By hand: pip install --require-hashes -r requirements.lock"; \
+	   grep -v '^#' requirements.lock; } > requirements.lock.new
+	@mv requirements.lock.new requirements.lock
+	@rm -rf .venv-lock
+	@echo "requirements.lock: $$(grep -c '==' requirements.lock) packages"
+
+clean:                  ## remove what make made (never runs/)
+	@rm -rf .venv .venv-lock .venv-counterparts dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What is never paid for twice: the response cache and the journal of a run."""

@@ -1,0 +1,307 @@
+"""The journal: the truth about one run, an append-only JSONL file that survives what happens to us.
+
+Format. One JSON object a line; its last member is `"crc":"8 hex digits"`, the CRC-32 of all bytes of the
+line before `,"crc"`. The first line is the Header. An Intent is written before the first byte of a
+request goes out; results are made durable in groups (fdatasync at most `GROUP_S` seconds or `GROUP`
+records later), and only then told to anybody: `told` in `append` is handed to the listener after
+the group's fdatasync. A Synced line names the durable offset.
+
+Reopening. A line that cannot be read, beyond the last provably durable offset, is the torn tail of a
+crash: it is cut away before the first append, or the next append would turn it into damage in the
+middle. A line that cannot be read before that offset is damage, and is refused with its place.
+
+Failing. A short write is cut back and stops the run. A failed fdatasync stops the run and is never
+tried again: the kernel has already forgotten the pages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import socket
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from cache.offload import Offload
+from data.codec import Undecodable, decode_record, encode
+from data.errors import JournalDamaged, RunBusy, StorageError
+from data.schema import Header, Record, Struct, Synced
+
+FORMAT = 1
+GROUP = 64
+GROUP_S = 1.0
+_CRC_TAIL = len(b',"crc":"00000000"}')
+
+Told = TypeVar("Told")
+
+
+class Place(Struct, frozen=True):
+    """Where a record stands in the file, in bytes."""
+
+    offset: int
+    length: int
+
+
+class Tail(Struct, frozen=True):
+    """What was cut at reopening."""
+
+    offset: int
+    length: int
+
+
+# --- lines -------------------------------------------------------------------------------------
+
+
+def seal(record: Record) -> bytes:
+    """The record as a line, with its crc."""
+    body = encode(record)[:-1]
+    return b'%s,"crc":"%08x"}\n' % (body, zlib.crc32(body))
+
+
+def intact(line: bytes) -> bool:
+    """Is this (without its newline) a line that `seal` made?"""
+    if len(line) < _CRC_TAIL or not line.endswith(b'"}'):
+        return False
+    body, tail = line[:-_CRC_TAIL], line[-_CRC_TAIL:]
+    return tail == b',"crc":"%08x"}' % zlib.crc32(body)
+
+
+def scan(
+    path: Path, *, decode: Callable[[bytes], Record] = decode_record
+) -> Iterator[tuple[Place, Record | None]]:
+    """Every line with its place; None where it is not intact (or not ended by a newline)."""
+    offset = 0
+    with path.open("rb", buffering=1 << 20) as file:
+        for line in file:
+            place = Place(offset, len(line))
+            offset += len(line)
+            whole = line.endswith(b"\n") and intact(line[:-1])
+            yield place, _decoded(line, decode) if whole else None
+
+
+def _decoded(line: bytes, decode: Callable[[bytes], Record]) -> Record | None:
+    try:
+        return decode(line)
+    except Undecodable:
+        return None
+
+
+# --- the run directory's lock ------------------------------------------------------------------
+
+
+class RunLock:
+    """One process per run directory. The lock dies with the process, so no stale one can remain."""
+
+    def __init__(self, folder: Path) -> None:
+        self._fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._fd, 200, 0).decode("ascii", "replace").strip()
+            os.close(self._fd)
+            raise RunBusy(f"{folder} is in use by {holder or 'another process'}") from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+# --- the file ----------------------------------------------------------------------------------
+
+
+class Journal(Generic[Told]):
+    """An open journal. Made by `create` or `reopen`; `keep_durable` runs beside the engine."""
+
+    def __init__(
+        self, path: Path, fd: int, size: int, offload: Offload, tell: Callable[[Told], Any]
+    ) -> None:
+        self.path = path
+        self._fd, self._size, self._offload, self._tell = fd, size, offload, tell
+        self._untold: list[Told] = []
+        self._first, self._full = asyncio.Event(), asyncio.Event()
+        self._broken = ""
+
+    @classmethod
+    def create(
+        cls, path: Path, header: Header, offload: Offload, tell: Callable[[Told], Any]
+    ) -> Journal[Told]:
+        """A new file that appears with its header whole and durable, or not at all."""
+        unborn = path.with_suffix(".new")
+        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        try:
+            fd = os.open(unborn, flags, 0o600)
+            journal = cls(path, fd, 0, offload, tell)
+            journal._write(seal(header))
+            os.fdatasync(fd)
+            unborn.rename(path)
+            folder = os.open(path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
+        except OSError as error:
+            raise StorageError(f"cannot start {path}: {error.strerror}") from None
+        return journal
+
+    @classmethod
+    def reopen(
+        cls, path: Path, size: int, offload: Offload, tell: Callable[[Told], Any]
+    ) -> Journal[Told]:
+        """An existing file, cut to its first `size` bytes if it is longer (see `survey`)."""
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
+            if os.fstat(fd).st_size > size:
+                os.ftruncate(fd, size)
+            os.fdatasync(fd)
+        except OSError as error:
+            raise StorageError(f"cannot open {path}: {error.strerror}") from None
+        journal = cls(path, fd, size, offload, tell)
+        journal._write(seal(Synced(size)))
+        return journal
+
+    def append(self, record: Record, *, told: Told | None = None) -> Place:
+        """Write one line (not yet durable). `told` goes to the listener once it is.
+
+        Raises StorageError; after that nothing can be appended any more.
+        """
+        place = self._write(seal(record))
+        if told is not None:
+            self._owe(told)
+        return place
+
+    def append_pair(self, first: Record, second: Record, *, told: Told) -> Place:
+        """Two lines in one write; the place of the second."""
+        head, tail = seal(first), seal(second)
+        place = self._write(head + tail)
+        self._owe(told)
+        return Place(place.offset + len(head), len(tail))
+
+    def read(self, place: Place) -> bytes:
+        """The bytes of one line."""
+        return os.pread(self._fd, place.length, place.offset)
+
+    async def keep_durable(self) -> None:
+        """Sync group after group, for ever: run it as a task beside the engine.
+
+        Raises StorageError, which ends the run.
+        """
+        while True:
+            await self._first.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GROUP_S):
+                    await self._full.wait()
+            await self.sync()
+
+    async def sync(self) -> None:
+        """Make everything appended so far durable, then tell it."""
+        group, self._untold = self._untold, []
+        self._first, self._full = asyncio.Event(), asyncio.Event()
+        await asyncio.shield(self._make_durable(group, self._size))
+
+    async def aclose(self) -> None:
+        """Sync what is left and close; after a storage failure only close."""
+        try:
+            if not self._broken:
+                await self.sync()
+        finally:
+            self._offload.close()
+            os.close(self._fd)
+
+    async def _make_durable(self, group: list[Told], end: int) -> None:
+        """Not to be cancelled half way: what is durable is also told."""
+        await self._fdatasync()
+        if group:
+            self._write(seal(Synced(end)))
+        for told in group:
+            self._tell(told)
+
+    def _owe(self, told: Told) -> None:
+        self._untold.append(told)
+        self._first.set()
+        if len(self._untold) >= GROUP:
+            self._full.set()
+
+    async def _fdatasync(self) -> None:
+        if self._broken:
+            raise StorageError(self._broken)
+        try:
+            await self._offload.run(lambda: os.fdatasync(self._fd))
+        except OSError as error:
+            self._broken = f"fdatasync of {self.path} failed: {error.strerror}"
+            raise StorageError(self._broken) from None
+
+    def _write(self, data: bytes) -> Place:
+        """All of it or nothing."""
+        if self._broken:
+            raise StorageError(self._broken)
+        try:
+            written = os.write(self._fd, data)
+        except OSError as error:
+            written, reason = 0, error.strerror or str(error)
+        else:
+            reason = "no space left on the device"
+        if written != len(data):
+            self._broken = f"cannot write {len(data)} bytes to {self.path}: {reason}"
+            os.ftruncate(self._fd, self._size)
+            raise StorageError(self._broken)
+        place = Place(self._size, written)
+        self._size += written
+        return place
+
+
+# --- reopening ---------------------------------------------------------------------------------
+
+
+class Survey(Struct, frozen=True):
+    """What a journal holds, as far as reopening it is concerned."""
+
+    header: Header
+    size: int
+    """Bytes to keep."""
+    torn: Tail | None
+    """What will be cut away, if anything."""
+
+
+def survey(
+    path: Path,
+    visit: Callable[[Place, Record], Any],
+    *,
+    decode: Callable[[bytes], Record] = decode_record,
+) -> Survey:
+    """Read a journal once, front to back, showing each good record to `visit`.
+
+    Raises JournalDamaged for damage before the last durable offset and for a file without a header.
+    Records after the first bad line are not shown: they were never durable.
+    """
+    header: Header | None = None
+    bad: Place | None = None
+    bad_line, durable, size = 0, 0, 0
+    for line, (place, record) in enumerate(scan(path, decode=decode), start=1):
+        size = place.offset + place.length
+        if line == 1 and not isinstance(record, Header):
+            raise JournalDamaged("this is not a journal of alignsweep", path=str(path), line=1)
+        if isinstance(record, Header):
+            header = record
+        elif isinstance(record, Synced):
+            durable = max(durable, record.offset)
+        if record is None and bad is None:
+            bad, bad_line = place, line
+        elif record is not None and bad is None:
+            visit(place, record)
+    if header is None:
+        raise JournalDamaged(
+            "an empty journal", path=str(path), how="remove the folder and start again"
+        )
+    if bad is None:
+        return Survey(header, size, None)
+    if bad.offset < durable:
+        raise JournalDamaged(
+            f"this line (byte {bad.offset}) was durable and can no longer be read",
+            path=str(path),
+            line=bad_line,
+            how="restore the file from a backup; nothing was changed",
+        )
+    return Survey(header, bad.offset, Tail(bad.offset, size - bad.offset))

@@ -1,0 +1,179 @@
+"""The response cache: complete answers by content hash, shared by all runs of a user.
+
+SQLite in WAL mode, one writer thread, values compressed with zstd. A lookup sees what was put a moment
+ago. An entry that cannot be read is a miss, never a crash, and is overwritten by the next answer.
+Only complete answers come in here: no errors, no refusals, nothing truncated.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import zstandard
+
+from cache.offload import Lane, Offload
+from data.codec import Undecodable, decode_as, decoder, encode, replace
+from data.errors import DataError
+from data.schema import Response, Struct
+
+MAX_VALUE = 64 * 1024 * 1024
+"""Bytes of one decompressed entry."""
+MAX_PARAMETERS = 500
+"""Keys of one SELECT."""
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS responses (
+    key BLOB PRIMARY KEY, identity TEXT NOT NULL, model TEXT NOT NULL,
+    created_s INTEGER NOT NULL, value BLOB NOT NULL)
+"""
+
+
+class Entry(Struct, frozen=True):
+    """One answer on its way in. `identity` and `model` are for `cache info` and `cache prune`."""
+
+    key: bytes
+    identity: str
+    model: str
+    response: Response
+
+
+class CacheRow(Struct, frozen=True):
+    """What `cache info` shows of one provider and model: entries, compressed bytes, oldest and newest."""
+
+    identity: str
+    model: str
+    entries: int
+    size_bytes: int
+    oldest_s: int
+    newest_s: int
+
+
+class ResponseStore:
+    """The file, with blocking calls. Used from one thread at a time."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+        try:
+            self._db = sqlite3.connect(
+                path, timeout=30, isolation_level=None, check_same_thread=False
+            )
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute(_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            raise DataError(
+                f"not a usable response cache: {error}",
+                path=str(path),
+                how="move it away, or run with --no-cache",
+            ) from None
+        self._compress = zstandard.ZstdCompressor(level=3).compress
+        self._decompress = zstandard.ZstdDecompressor().decompress
+        self._decoder = decoder(Response)
+
+    def get_many(self, keys: Sequence[bytes]) -> dict[bytes, Response]:
+        """The readable entries among `keys`."""
+        found: dict[bytes, Response] = {}
+        for start in range(0, len(keys), MAX_PARAMETERS):
+            part = keys[start : start + MAX_PARAMETERS]
+            marks = ",".join("?" * len(part))
+            rows = self._db.execute(
+                f"SELECT key, value FROM responses WHERE key IN ({marks})", part
+            )
+            for key, value in rows:
+                response = self._read(value)
+                if response is not None:
+                    found[key] = response
+        return found
+
+    def put_many(self, entries: Iterable[Entry], now_s: float) -> None:
+        """One transaction."""
+        rows = [
+            (e.key, e.identity, e.model, int(now_s), self._compress(encode(e.response)))
+            for e in entries
+        ]
+        self._db.execute("BEGIN IMMEDIATE")
+        self._db.executemany("INSERT OR REPLACE INTO responses VALUES (?,?,?,?,?)", rows)
+        self._db.execute("COMMIT")
+
+    def info(self) -> list[CacheRow]:
+        """A row per provider and model, largest first."""
+        rows = self._db.execute(
+            "SELECT identity, model, count(*), sum(length(value)), min(created_s), max(created_s)"
+            " FROM responses GROUP BY identity, model ORDER BY 4 DESC"
+        )
+        return [CacheRow(*row) for row in rows]
+
+    def prune(
+        self, *, before_s: float | None = None, model: str | None = None, simulated: bool = False
+    ) -> int:
+        """Delete entries that meet all conditions given; the number of them."""
+        conditions, values = ["1"], list[object]()
+        if before_s is not None:
+            conditions.append("created_s < ?")
+            values.append(int(before_s))
+        if model is not None:
+            conditions.append("model = ?")
+            values.append(model)
+        if simulated:
+            conditions.append("identity LIKE 'simulated:%'")
+        deleted = self._db.execute(
+            f"DELETE FROM responses WHERE {' AND '.join(conditions)}", values
+        ).rowcount
+        self._db.execute("VACUUM")
+        return deleted
+
+    def close(self) -> None:
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.close()
+
+    def _read(self, value: bytes) -> Response | None:
+        try:
+            text = self._decompress(value, max_output_size=MAX_VALUE)
+            response: Response = decode_as(text, Response, self._decoder)
+        except (zstandard.ZstdError, Undecodable):
+            return None
+        return response
+
+
+class ResponseCache:
+    """The store behind its lane: what the engine asks."""
+
+    def __init__(self, store: ResponseStore, offload: Offload, wall: Callable[[], float]) -> None:
+        self._store, self._offload, self._wall = store, offload, wall
+        self._writes: Lane[Entry, None] = Lane(offload, self._write)
+        self._unwritten: dict[bytes, Response] = {}
+        self.trouble = ""
+        """Why answers could not be stored, if so: the run goes on without them."""
+
+    async def get_many(self, keys: Sequence[bytes]) -> dict[bytes, Response]:
+        """Known answers, marked `cached`."""
+        unwritten = [(key, self._unwritten.get(key)) for key in keys]
+        fresh = {key: response for key, response in unwritten if response is not None}
+        absent = [key for key in keys if key not in fresh]
+        stored = await self._offload.run(lambda: self._store.get_many(absent)) if absent else {}
+        return {
+            key: replace(response, cached=True, attempts=0)
+            for key, response in (stored | fresh).items()
+        }
+
+    def put(self, entry: Entry) -> None:
+        """Remember an answer; it is written with the next batch."""
+        self._unwritten[entry.key] = entry.response
+        self._writes.put(entry)
+
+    async def aclose(self) -> None:
+        """Everything put is written."""
+        await self._writes.idle()
+        await self._offload.run(self._store.close)
+        self._offload.close()
+
+    def _write(self, entries: Sequence[Entry]) -> Sequence[None]:
+        try:
+            self._store.put_many(entries, self._wall())
+        except sqlite3.Error as error:
+            self.trouble = str(error)
+        for entry in entries:
+            self._unwritten.pop(entry.key, None)
+        return [None] * len(entries)

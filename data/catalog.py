@@ -1,0 +1,78 @@
+"""Providers known by name, and how a sweep file's own entry extends one.
+
+A preset is data (`providers.toml`); so is the user's table. Whatever the user says wins, key by key.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from typing import Any
+
+from data.codec import Table, convert, plain
+from data.errors import ConfigError
+from data.schema import ProviderSpec
+
+
+class ProviderTable(Table, frozen=True, kw_only=True, omit_defaults=True):
+    """[providers.NAME] as it is written. Unset keys come from the preset of that name."""
+
+    api: str | None = None
+    base_url: str | None = None
+    api_key_env: str | None = None
+    api_key_file: str | None = None
+    rpm: float | None = None
+    concurrency: int | None = None
+    timeout_s: float | None = None
+    cache_identity: str | None = None
+    simulated: bool | None = None
+    headers: dict[str, str] | None = None
+    simulator: dict[str, Any] | None = None
+    checked: str | None = None
+
+
+EMBEDDED = "simulated:"
+"""The base URL of the simulator inside our own process."""
+
+
+def presets() -> dict[str, ProviderTable]:
+    """All presets by name."""
+    text = resources.files("data").joinpath("providers.toml").read_text(encoding="utf-8")
+    tables = tomllib.loads(text)
+    return {
+        name: convert(table, ProviderTable, where=f"providers.toml [{name}]")
+        for name, table in tables.items()
+    }
+
+
+def resolve(name: str, table: ProviderTable, *, where: str) -> ProviderSpec:
+    """The user's table over the preset of the same name. Raises ConfigError."""
+    preset = presets().get(name, ProviderTable())
+    merged: dict[str, Any] = {**plain(preset), **plain(table)}
+    merged.pop("checked", None)
+    merged["options"] = merged.pop("simulator", {})
+    for key in ("api", "base_url"):
+        if key not in merged:
+            known = ", ".join(sorted(presets()))
+            raise ConfigError(
+                f"provider `{name}` has no `{key}`",
+                where=where,
+                how=f"give it one, or use a known provider's name: {known}",
+            )
+    if "api_key_file" in plain(table) and "api_key_env" not in plain(table):
+        merged.pop("api_key_env", None)
+    merged["cache_identity"] = merged.get("cache_identity") or identity(merged)
+    return convert({"name": name, **merged}, ProviderSpec, where=where)
+
+
+def is_embedded(spec: ProviderSpec) -> bool:
+    """Is this provider a simulator inside our own process?"""
+    return spec.simulated and spec.base_url == EMBEDDED
+
+
+def identity(merged: dict[str, Any]) -> str:
+    """Whose answers these are, as far as the cache is concerned: the normalised base URL, or
+    `simulated:` and the simulator's seed, wherever that simulator runs."""
+    if merged.get("simulated"):
+        return f"simulated:{merged['options'].get('seed', 0)}"
+    return str(merged["base_url"]).rstrip("/").lower()

@@ -1,0 +1,399 @@
+"""Every record of the project: the words all rooms share.
+
+Rules: records are frozen and hold plain data; nothing here computes beyond its own fields, opens a
+file or knows a clock. Units stand in names (`latency_s`, seconds). A field that an older file may
+lack comes last and has a default; what a journal line or a rubric file looks like is decided here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from msgspec import Struct as Struct  # noqa: PLC0414  (re-exported: the base of records everywhere)
+from msgspec import field
+
+QuestionId = int | str
+Role = Literal["system", "user", "assistant"]
+StopReason = Literal["stop", "length", "content_filter", "other"]
+AnswerState = Literal["answered", "truncated", "refused"]
+ParsePolicy = Literal["robust", "compat"]
+
+# --- a benchmark -------------------------------------------------------------------------------
+
+
+class Message(Struct, frozen=True):
+    """One turn of a conversation as a provider receives it."""
+
+    role: Role
+    content: str
+
+
+class Evidence(Struct, frozen=True):
+    """Where a reference answer comes from (AlignBench v1.1): a page and the words quoted from it."""
+
+    url: str
+    quote: str
+
+
+class Question(Struct, frozen=True):
+    """One item of a benchmark. `turns` has one user text per turn (most benchmarks: one)."""
+
+    id: QuestionId
+    category: str
+    subcategory: str
+    turns: tuple[str, ...]
+    references: tuple[str, ...] = ()
+    """One reference answer per turn; empty where the benchmark has none."""
+    evidences: tuple[Evidence, ...] | None = None
+
+    @property
+    def text(self) -> str:
+        """The first turn: all there is in a single-turn benchmark."""
+        return self.turns[0]
+
+    @property
+    def reference(self) -> str:
+        """The first turn's reference answer, or an empty text."""
+        return self.references[0] if self.references else ""
+
+
+class Benchmark(Struct, frozen=True):
+    """A set of questions, in file order, with what its authors fixed about running it."""
+
+    name: str
+    title: str
+    questions: tuple[Question, ...]
+    sha256: str
+    """Of the question file's bytes: results of different files are not comparable."""
+    temperatures: dict[str, float] = {}
+    """Generation temperature by category; the key "" is for categories not named."""
+    groups: dict[str, tuple[str, ...]] = {}
+    """Column groups of the table, such as 中文推理 = (数学计算, 逻辑推理); may be empty."""
+    rubric: str = ""
+    """The rubric this benchmark is judged with unless the sweep file says otherwise."""
+    source: str = ""
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """Category names in the order in which they first appear."""
+        return tuple(dict.fromkeys(q.category for q in self.questions))
+
+
+class Rubric(Struct, frozen=True, kw_only=True):
+    """How a judge is asked and how its verdict is read. See `data/rubric.py`, which interprets it."""
+
+    name: str
+    title: str = ""
+    template: str
+    """The user message, with placeholders that `data/rubric.py` lists."""
+    fenced: bool = True
+    """The candidate's text stands between delimiters that do not occur in it (not in imported prompts)."""
+    dimension_line: str = "{number}. {name}: {definition}\n"
+    definitions: dict[str, str]
+    types: dict[str, tuple[str, ...]]
+    """Type of question -> its dimensions, in prompt order."""
+    subcategories: dict[str, str]
+    """Subcategory -> type of question."""
+    default_type: str = ""
+    """For subcategories not listed; empty: a question of such a subcategory is refused."""
+    score_key: str = "综合得分"
+    score_aliases: tuple[str, ...] = ()
+    low: float = 1
+    high: float = 10
+    closing: str = ""
+    """A fixed closing marker (imported prompts); fenced rubrics derive theirs per answer."""
+    opening: str = ""
+    source: str = ""
+    sha256: str = ""
+    no_reference: str = ""
+    """Stands in for the reference of a question that has none."""
+
+
+# --- one call ----------------------------------------------------------------------------------
+
+
+class Draw(Struct, frozen=True):
+    """Which of several independent answers to the same words this is: part of what is cached."""
+
+    sample: int = 0
+    repeat: int = 0
+    ask: int = 0
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """All that changes the answer and nothing else: no keys, no timeouts, no limits."""
+
+    model: str
+    messages: tuple[Message, ...]
+    temperature: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    parameters: dict[str, Any] = {}
+    """Further wire parameters exactly as the sweep file gives them (top_p, stop, …)."""
+    draw: Draw = Draw()
+
+
+class Usage(Struct, frozen=True):
+    """Tokens of one call, in one meaning for all providers.
+
+    `input_tokens` includes `cached_tokens`; `output_tokens` includes `reasoning_tokens`.
+    So cached <= input and reasoning <= output, always.
+    """
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    reasoning_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+        )
+
+
+class Response(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What came back from one call that worked."""
+
+    text: str
+    stop_reason: StopReason = "stop"
+    reasoning: str = ""
+    """Thinking text, kept apart: no judge sees it and no score is read from it."""
+    usage: Usage | None = None
+    """None: the provider did not say (never zero)."""
+    served_model: str = ""
+    fingerprint: str = ""
+    request_id: str = ""
+    latency_s: float = 0.0
+    ttft_s: float | None = None
+    attempts: int = 1
+    cached: bool = False
+    simulated: bool = False
+
+    @property
+    def state(self) -> AnswerState:
+        """What kind of final record this is for a trial."""
+        if self.stop_reason == "content_filter":
+            return "refused"
+        return "truncated" if self.stop_reason == "length" else "answered"
+
+
+# --- the unit of work --------------------------------------------------------------------------
+
+
+class Trial(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The unit of resuming: one answer to get, or one judgment to get.
+
+    `candidates` names what is answered or judged as (model, sample), one for pointwise, two for pairs;
+    `model` is the sweep file's name. An ask (of an unreadable verdict) and an attempt (one HTTP
+    exchange) belong to records, not to the trial.
+    """
+
+    kind: Literal["answer", "judgment"]
+    question_id: QuestionId
+    candidates: tuple[tuple[str, int], ...]
+    turn: int = 0
+    judge: str = ""
+    rubric: str = ""
+    position: int = 0
+    repeat: int = 0
+
+    @property
+    def model(self) -> str:
+        """The (first) candidate's model, as the sweep file names it."""
+        return self.candidates[0][0]
+
+    @property
+    def sample(self) -> int:
+        """The (first) candidate's sample number."""
+        return self.candidates[0][1]
+
+
+VerdictSource = Literal["complete", "partial", "cut", "prose", "compat"]
+
+
+class Verdict(Struct, frozen=True, omit_defaults=True):
+    """A score that a judge gave, read from the judge's own words."""
+
+    score: float
+    dimensions: dict[str, float] = {}
+    source: VerdictSource = "complete"
+    """Where it stood: an object with all expected keys, one with a score key, one cut off, or prose."""
+    flags: tuple[str, ...] = ()
+    """What a careful reader would mention: "not integer", "alias 总分", "missing 创造性" …"""
+
+
+# --- lines of the journal ----------------------------------------------------------------------
+# Each is one JSON object a line, told apart by "kind"; `cache/journal.py` adds the crc.
+
+
+class Header(Struct, frozen=True, kw_only=True, tag="header", tag_field="kind"):
+    """The first line: what this run is."""
+
+    format: int
+    run_id: str
+    digest: str
+    created_s: float
+    """Seconds since the epoch."""
+    engine: str
+    sweep: Sweep
+
+
+class Intent(Struct, frozen=True, tag="intent", tag_field="kind", omit_defaults=True):
+    """Written before the first byte of a request goes out. Without a Settled it is possibly billed."""
+
+    id: int
+    trial: Trial
+    account: str
+    t_s: float
+    """Seconds since the epoch."""
+    attempt: int = 1
+    ask: int = 0
+
+
+class Settled(Struct, frozen=True, tag="settled", tag_field="kind", omit_defaults=True):
+    """What became of an Intent: usage if the provider said, or the error."""
+
+    id: int
+    latency_s: float = 0.0
+    usage: Usage | None = None
+    error: str = ""
+    """An error kind of `data/errors.py`; empty: a reply was read."""
+    message: str = ""
+
+
+class Answer(Struct, frozen=True, kw_only=True, tag="answer", tag_field="kind", omit_defaults=True):
+    """A model's answer: final, whatever its state."""
+
+    trial: Trial
+    response: Response
+    state: AnswerState = "answered"
+    origin: str = ""
+    """Where an imported answer came from; empty: this run asked for it."""
+
+
+class Judgment(
+    Struct, frozen=True, kw_only=True, tag="judgment", tag_field="kind", omit_defaults=True
+):
+    """A judge's verdict on an answer. `verdict` None: unreadable after all asks, never a zero."""
+
+    trial: Trial
+    asks: tuple[Response, ...]
+    """Every reply, in order; the last one was read (or they ran out)."""
+    verdict: Verdict | None = None
+    compat: float = -1.0
+    """The score upstream's own parser reads from the first ask (-1: none)."""
+
+
+class Failure(
+    Struct, frozen=True, kw_only=True, tag="failure", tag_field="kind", omit_defaults=True
+):
+    """A trial that ended in an error. A later line of the same trial supersedes it."""
+
+    trial: Trial
+    error: str
+    message: str
+    attempts: int = 1
+    asks: tuple[Response, ...] = ()
+
+
+class Amended(Struct, frozen=True, tag="amended", tag_field="kind"):
+    """The sweep grew, or something that is not its identity changed, at this point of the run."""
+
+    digest: str
+    t_s: float
+    changes: tuple[str, ...]
+    sweep: Sweep
+
+
+class Synced(Struct, frozen=True, tag="synced", tag_field="kind"):
+    """All bytes before `offset` were durable when this line was written."""
+
+    offset: int
+
+
+class Limit(Struct, frozen=True, tag="limit", tag_field="kind"):
+    """A limit of an account changed, and why."""
+
+    account: str
+    name: str
+    value: float
+    source: str
+    t_s: float
+
+
+Record = Header | Intent | Settled | Answer | Judgment | Failure | Amended | Synced | Limit
+Result = Answer | Judgment | Failure
+
+# --- a sweep, resolved -------------------------------------------------------------------------
+
+
+class ProviderSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One account: where it is, how it speaks, what it allows. Holds the NAME of a key, never a key."""
+
+    name: str
+    api: str
+    base_url: str
+    api_key_env: str = ""
+    api_key_file: str = ""
+    rpm: float | None = None
+    """Requests per minute; None: unlimited."""
+    concurrency: int = 16
+    """Requests in flight at once."""
+    timeout_s: float = 300.0
+    """Total time of one attempt."""
+    cache_identity: str = ""
+    simulated: bool = False
+    headers: dict[str, str] = {}
+    options: dict[str, Any] = {}
+    """For the embedded simulator: its seed, latency, faults."""
+
+
+class ModelSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A model under test."""
+
+    name: str
+    provider: str
+    model: str
+    max_tokens: int | None = None
+    temperature: float | None = None
+    """None: by category, as the benchmark has it."""
+    system: str = ""
+    parameters: dict[str, Any] = {}
+
+
+class JudgeSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A judge: just another model, with a rubric."""
+
+    name: str
+    provider: str
+    model: str
+    rubric: str
+    parse: ParsePolicy = "robust"
+    max_tokens: int | None = None
+    temperature: float | None = 0.0
+    system: str = ""
+    parameters: dict[str, Any] = {}
+
+
+class Sweep(Struct, frozen=True, kw_only=True):
+    """A sweep file with everything filled in. `engine/identity.py` says what of it decides results."""
+
+    name: str
+    benchmark: str
+    benchmark_sha256: str
+    rubric_sha256: dict[str, str]
+    temperatures: dict[str, float]
+    models: tuple[ModelSpec, ...]
+    judges: tuple[JudgeSpec, ...]
+    providers: tuple[ProviderSpec, ...]
+    samples: int = 1
+    repeats: int = 1
+    seed: int = 0
+    send_seed: bool = False
+    asks: int = field(default=3)
+    """How often an unreadable verdict is asked for, the first time included."""
+    attempts: int = 5
+    """HTTP exchanges at most per ask."""

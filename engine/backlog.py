@@ -1,0 +1,126 @@
+"""What waits for one provider: numbers not yet admitted, jobs ready to be sent, jobs whose time comes.
+
+Three queues, none of which anybody waits to put into:
+
+- streams of trial numbers, one per model or judge, which take turns, so nobody starves;
+- ready jobs (rendered, encoded, not in the cache), in order of admission;
+- timed jobs (a retry), by the time at which they may be sent again; they go first when it has come.
+
+`credits` bounds the jobs that exist at once, so memory does not grow with the sweep: a job takes one
+when it is admitted and gives it back when its trial ends, however it ends. No job holds one credit
+while it waits for another, so there is no way to deadlock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+J = TypeVar("J")
+
+
+class Stream:
+    """The trial numbers of one model or judge: the plan's own order first, then what came up since."""
+
+    def __init__(self, name: str, planned: Iterator[int]) -> None:
+        self.name = name
+        self._planned = planned
+        self._added: deque[int] = deque()
+
+    def add(self, number: int) -> None:
+        self._added.append(number)
+
+    def take(self) -> int | None:
+        """The next number; None if there is none now."""
+        number = next(self._planned, None)
+        if number is None and self._added:
+            number = self._added.popleft()
+        return number
+
+
+class Backlog(Generic[J]):
+    """The queues of one provider. Used from the loop's thread only."""
+
+    def __init__(self, most: int) -> None:
+        self.credits = most
+        self._streams: deque[Stream] = deque()
+        self._ready: deque[J] = deque()
+        self._timed: list[tuple[float, int, J]] = []
+        self._order = 0
+        self._bell: asyncio.Future[None] | None = None
+
+    # numbers
+
+    def add_stream(self, stream: Stream) -> None:
+        self._streams.append(stream)
+
+    def drop_streams(self, name: str | None = None) -> None:
+        """Forget the numbers of one model or judge, or of all."""
+        self._streams = deque(s for s in self._streams if name is not None and s.name != name)
+
+    def take_number(self) -> int | None:
+        """The next number, the streams taking turns. Takes a credit."""
+        if self.credits <= 0:
+            return None
+        for _ in range(len(self._streams)):
+            stream = self._streams[0]
+            self._streams.rotate(-1)
+            number = stream.take()
+            if number is not None:
+                self.credits -= 1
+                return number
+        return None
+
+    def give_back(self) -> None:
+        """A trial has ended."""
+        self.credits += 1
+
+    # jobs
+
+    def put(self, job: J) -> None:
+        """A job that may be sent now."""
+        self._ready.append(job)
+        self._ring()
+
+    def put_later(self, job: J, due: float) -> None:
+        """A job that may be sent at `due`, in seconds of the loop's clock."""
+        self._order += 1
+        heapq.heappush(self._timed, (due, self._order, job))
+        self._ring()
+
+    def take_all(self) -> list[J]:
+        """Every job in here, ready or timed: they will not be sent."""
+        jobs = [*self._ready, *(job for _, _, job in self._timed)]
+        self._ready.clear()
+        self._timed.clear()
+        return jobs
+
+    async def next_job(self) -> J:
+        """Wait for a job that may be sent now. One caller at a time (see the gate in accounts.py)."""
+        loop = asyncio.get_running_loop()
+        while True:
+            if self._timed and self._timed[0][0] <= loop.time():
+                return heapq.heappop(self._timed)[2]
+            if self._ready:
+                return self._ready.popleft()
+            self._bell = loop.create_future()
+            due = self._timed[0][0] if self._timed else None
+            alarm = loop.call_at(due, self._ring) if due is not None else None
+            try:
+                await self._bell
+            finally:
+                self._bell = None
+                if alarm is not None:
+                    alarm.cancel()
+
+    @property
+    def queued(self) -> int:
+        """Jobs that wait, ready or timed."""
+        return len(self._ready) + len(self._timed)
+
+    def _ring(self) -> None:
+        if self._bell is not None and not self._bell.done():
+            self._bell.set_result(None)

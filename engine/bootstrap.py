@@ -1,0 +1,322 @@
+"""Where every real thing is made and handed down: the one place that knows them all.
+
+`conduct` does one session of a sweep: it opens the run, makes transports, accounts and cache, works
+until nothing is left (or it is told to stop), and says how it ended. What belongs to the outside world
+(environment, folders, the clock's epoch, the console) comes in as an `Outside`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Literal
+
+import anyio
+
+from cache.offload import Inline, Offload, Threads
+from cache.responses import ResponseCache, ResponseStore
+from data.answers import GivenAnswer
+from data.catalog import is_embedded
+from data.errors import AlignsweepError, ConfigError, StorageError
+from data.schema import Answer, Failure, ProviderSpec, Response, Struct, Trial
+from engine.accounts import Account, Pool
+from engine.client import Client
+from engine.config import Loaded, Selection
+from engine.events import Event, Noted, Planned, Progress, Stopped, Tally
+from engine.keys import key_of
+from engine.plan import JUDGEABLE, Ledger, Plan, State
+from engine.rundir import Opened, open_run
+from engine.sweep import Session
+from providers.registry import DIALECTS
+from providers.wire import Endpoint, Transport
+
+PUBLISH_S = 0.25
+View = Callable[[Callable[[], Progress]], Coroutine[Any, Any, None]]
+"""Shows a run until cancelled: it is given the way to the latest Progress."""
+Stops = Callable[[Session], None]
+"""Told once, when the session begins: how Ctrl-C reaches it."""
+
+
+class Outside(Struct, frozen=True):
+    """What the outside world provides."""
+
+    env: Mapping[str, str]
+    cache_path: Path | None
+    """The response cache's file; None: no cache."""
+    now_s: float
+    """Seconds since the epoch at the moment of starting."""
+    view: View
+    stops: Stops
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """How this session goes about it."""
+
+    folder: Path
+    selection: Selection
+    answers: tuple[GivenAnswer, ...] = ()
+    """Answers from elsewhere, to be judged."""
+    generate: bool = True
+    judge: bool = True
+    retry_failed: bool = True
+
+
+class Outcome(Struct, frozen=True, kw_only=True):
+    """How a session ended."""
+
+    state: Literal["complete", "partial", "interrupted"]
+    progress: Progress
+    pending: int
+    failed: int
+    simulated: bool
+    stopped: tuple[Stopped, ...]
+    """Accounts and models that were stopped, with the reason."""
+    notes: tuple[str, ...]
+    trouble: str = ""
+    """A failure of the disk that ended the session."""
+
+
+def embedded(loaded: Loaded) -> bool:
+    """Are all providers simulated in this process? Then the session runs on virtual time."""
+    return bool(loaded.sweep.providers) and all(is_embedded(p) for p in loaded.sweep.providers)
+
+
+def check_keys(loaded: Loaded, env: Mapping[str, str]) -> None:
+    """Every key that will be needed is there. Raises ConfigError for the first that is not."""
+    for provider in loaded.sweep.providers:
+        key_of(provider, env)
+
+
+async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome:
+    """One session. Raises AlignsweepError before anything is sent; afterwards it ends in an Outcome."""
+    loop = asyncio.get_running_loop()
+    epoch = outside.now_s - loop.time()
+    simulated = any(p.simulated for p in loaded.sweep.providers)
+    tally = Tally(loaded.sweep.name, started=loop.time(), simulated=simulated)
+    virtual = embedded(loaded)
+
+    def lane(name: str) -> Offload:
+        return Inline() if virtual else Threads(name)
+
+    def tell(event: Event) -> None:
+        tally.add(event, loop.time())
+
+    def wall() -> float:
+        return epoch + loop.time()
+
+    check_keys(loaded, outside.env)
+    async with AsyncExitStack() as stack:
+        run = open_run(options.folder, loaded, offload=lane("journal"), tell=tell, wall=wall)
+        stack.push_async_callback(run.aclose)
+        for note in run.notes:
+            tell(Noted(note))
+        _bring_in(run, options.answers)
+        cache = _cache(outside.cache_path, lane, wall)
+        if cache is not None:
+            stack.push_async_callback(cache.aclose)
+        pools = await _pools(loaded, options, outside, stack)
+        for planned in _planned(run.plan, run.ledger, options):
+            tell(planned)
+        session = Session(
+            run,
+            options.selection,
+            rubrics=loaded.rubrics,
+            pools=pools,
+            client=Client(run.journal, cache, wall),
+            tell=tell,
+            dice=random.Random(loaded.sweep.seed),
+            retry_failed=options.retry_failed,
+        )
+        outside.stops(session)
+        trouble = await _work_and_show(session, tally, outside.view)
+        if not trouble:
+            await run.journal.sync()
+    notes = (*run.notes, *([f"cache: {cache.trouble}"] if cache and cache.trouble else ()))
+    return _outcome(run, options, session, tally, trouble, simulated, notes)
+
+
+# --- the parts ---------------------------------------------------------------------------------
+
+
+def _cache(
+    path: Path | None, lane: Callable[[str], Offload], wall: Callable[[], float]
+) -> ResponseCache | None:
+    return None if path is None else ResponseCache(ResponseStore(path), lane("cache"), wall)
+
+
+async def _pools(
+    loaded: Loaded, options: Options, outside: Outside, stack: AsyncExitStack
+) -> dict[str, Pool]:
+    """A pool per provider that has something to do, with its account and transport."""
+    users = [*(loaded.sweep.models if options.generate else ())]
+    names = {m.provider for m in users}
+    names |= {j.provider for j in loaded.sweep.judges} if options.judge else set()
+    specs = [p for p in loaded.sweep.providers if p.name in names]
+    transports = _transports(specs, loaded)
+    pools: dict[str, Pool] = {}
+    for spec in specs:
+        pool = Pool(spec, DIALECTS[spec.api])
+        headers = {**spec.headers, **pool.codec.authorize(key_of(spec, outside.env))}
+        endpoint = Endpoint(spec.base_url, headers, spec.timeout_s)
+        pool.accounts.append(Account(pool, endpoint, transports[spec.name]))
+        pools[spec.name] = pool
+    for transport in set(transports.values()):
+        stack.push_async_callback(transport.aclose)
+    return pools
+
+
+def _transports(specs: Sequence[ProviderSpec], loaded: Loaded) -> dict[str, Transport]:
+    """One real transport for all, and a simulator for each embedded provider."""
+    real = [s for s in specs if not is_embedded(s)]
+    found: dict[str, Transport] = {}
+    if real:
+        from providers.transport import AiohttpTransport
+
+        shared = AiohttpTransport(connections=sum(s.concurrency for s in real))
+        found |= {s.name: shared for s in real}
+    for spec in specs:
+        if is_embedded(spec):
+            found[spec.name] = _simulator(spec, loaded)
+    return found
+
+
+def _simulator(spec: ProviderSpec, loaded: Loaded) -> Transport:
+    from providers.persona import Cast
+    from providers.scorebook import published
+    from providers.simulator import SimulatorTransport, sim_options
+
+    options = sim_options(spec.options, where=f"providers.{spec.name}.simulator")
+    return SimulatorTransport(options, Cast(options.seed, (loaded.benchmark,), (published(),)))
+
+
+def _bring_in(run: Opened, answers: Sequence[GivenAnswer]) -> None:
+    """Answers from elsewhere become records of this run, once. All are checked before the first."""
+    fresh: list[tuple[int, Trial, GivenAnswer]] = []
+    for given in answers:
+        trial = Trial(kind="answer", question_id=given.question_id, candidates=((given.model, 0),))
+        number = run.plan.number(trial)
+        if number is None:
+            raise ConfigError(
+                f"question {given.question_id} is not in benchmark {run.plan.benchmark.name}",
+                where=f"{given.path}:{given.line}",
+            )
+        if run.ledger.state(number) in JUDGEABLE:
+            _refuse_other_text(run, number, given)
+        elif run.ledger.state(number) == State.PENDING or given.text is not None:
+            fresh.append((number, trial, given))
+    for _, trial, given in fresh:
+        record = _given_record(trial, given)
+        place = run.journal.append(record)
+        run.ledger.enter(record, place.offset, place.length)
+
+
+def _given_record(trial: Trial, given: GivenAnswer) -> Answer | Failure:
+    if given.text is None:
+        return Failure(trial=trial, error="NoAnswer", message="null in the answer file")
+    return Answer(
+        trial=trial,
+        response=Response(text=given.text, simulated=given.simulated),
+        origin=given.path,
+    )
+
+
+def _refuse_other_text(run: Opened, number: int, given: GivenAnswer) -> None:
+    if run.answer_text(number) != given.text:
+        raise ConfigError(
+            f"this answer of `{given.model}` differs from the one this run already holds",
+            where=f"{given.path}:{given.line}",
+            how="judge it in a new run: --fork NAME",
+        )
+
+
+def _planned(plan: Plan, ledger: Ledger, options: Options) -> list[Planned]:
+    """Each model's share of this session, and what of it is done already."""
+    rows = []
+    for m in options.selection.models:
+        numbers = list(plan.answer_numbers([m], options.selection.items))
+        judgments = [j for a in numbers for j in plan.judgments_of(a)] if options.judge else []
+        rows.append(
+            Planned(
+                plan.sweep.models[m].name,
+                len(numbers),
+                len(judgments),
+                sum(ledger.states[n] > State.FAILED for n in numbers),
+                sum(ledger.states[n] > State.FAILED for n in judgments),
+            )
+        )
+    return rows
+
+
+# --- working -----------------------------------------------------------------------------------
+
+
+async def _work_and_show(session: Session, tally: Tally, view: View) -> str:
+    """Run the session with its console; the reason if the disk ended it."""
+    loop = asyncio.get_running_loop()
+    board = [session.progress(tally, loop.time())]
+
+    async def publish() -> None:
+        while True:
+            await asyncio.sleep(PUBLISH_S)
+            board[0] = session.progress(tally, loop.time())
+
+    trouble = ""
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(publish)
+        tasks.start_soon(view, lambda: board[0])
+        try:
+            await session.run()
+        except BaseException as error:
+            trouble = str(_storage_failure(error))
+        board[0] = session.progress(tally, loop.time())
+        tasks.cancel_scope.cancel()
+    return trouble
+
+
+def _storage_failure(error: BaseException) -> AlignsweepError:
+    """The StorageError in a task group's failure; anything else goes on up."""
+    if isinstance(error, BaseExceptionGroup):
+        found = error.subgroup(StorageError)
+        if found is None or error.split(StorageError)[1] is not None:
+            raise error
+        return _storage_failure(found.exceptions[0])
+    if isinstance(error, StorageError):
+        return error
+    raise error
+
+
+def _outcome(
+    run: Opened,
+    options: Options,
+    session: Session,
+    tally: Tally,
+    trouble: str,
+    simulated: bool,
+    notes: tuple[str, ...],
+) -> Outcome:
+    states = run.ledger.states
+    pending = failed = 0
+    for a in run.plan.answer_numbers(options.selection.models, options.selection.items):
+        refused = states[a] == State.REFUSED
+        owed = [a] if options.generate else []
+        owed += run.plan.judgments_of(a) if options.judge and not refused else []
+        failed += sum(states[n] == State.FAILED for n in owed)
+        pending += sum(states[n] in (State.PENDING, State.ACTIVE) for n in owed)
+    loop = asyncio.get_running_loop()
+    if session.stopping:
+        state: Literal["complete", "partial", "interrupted"] = "interrupted"
+    else:
+        state = "partial" if pending or failed or trouble else "complete"
+    return Outcome(
+        state=state,
+        progress=session.progress(tally, loop.time()),
+        pending=pending,
+        failed=failed,
+        simulated=simulated,
+        stopped=session.stopped,
+        notes=notes,
+        trouble=trouble,
+    )

@@ -1,0 +1,64 @@
+"""What a session says when it ends, and the small reports it leaves in the run's folder."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+from data.text import printable
+
+if TYPE_CHECKING:
+    from engine.bootstrap import Options, Outcome
+    from engine.config import Loaded
+    from engine.scores import Scores
+
+STATES = {"complete": "finished", "partial": "finished", "interrupted": "interrupted"}
+
+
+def say(loaded: Loaded, options: Options, outcome: Outcome, command: str) -> None:
+    """The summary on stdout; warnings on stderr."""
+    from data.codec import replace
+    from engine.reports.terminal import print_summary
+
+    scores = _scores(options) if loaded.sweep.judges and options.judge else None
+    files = _leave_reports(options, scores) if scores is not None else []
+    print_summary(
+        replace(outcome.progress, state=STATES[outcome.state]),
+        scores,
+        run_dir=str(options.folder),
+        file=sys.stdout,
+        files=files,
+        next_command=_next_command(outcome, options, command),
+    )
+    for note in outcome.notes:
+        typer.echo(f"note: {printable(note)}", err=True)
+    for stop in outcome.stopped:
+        text = f"{stop.name} was stopped: {stop.error}: {stop.message}"
+        typer.echo(f"stopped: {printable(text)}", err=True)
+    if outcome.trouble:
+        typer.echo(f"error: {printable(outcome.trouble)}", err=True)
+
+
+def _scores(options: Options) -> Scores:
+    from engine.results import scores_of
+    from engine.rundir import read_run
+
+    return scores_of(read_run(options.folder))
+
+
+def _leave_reports(options: Options, scores: Scores) -> list[str]:
+    from engine.reports import csvfile, markdown
+    from engine.reports.files import write_whole
+
+    folder = options.folder / "report"
+    write_whole(folder / "leaderboard.md", [markdown.render(scores).encode()])
+    write_whole(folder / "leaderboard.csv", [csvfile.render(scores)])
+    return ["report/leaderboard.md", "report/leaderboard.csv"]
+
+
+def _next_command(outcome: Outcome, options: Options, command: str) -> str:
+    if outcome.state == "complete":
+        return f"alignsweep report {options.folder}" if options.judge else ""
+    return command

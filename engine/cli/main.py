@@ -1,0 +1,36 @@
+"""The command line's front door: one app, its command groups, and how errors end.
+
+Exit codes: 0 every trial final, 1 internal error (a bug), 2 the user can mend it and nothing was
+sent, 3 partial, 4 budget reached, 130 interrupted. `--help` stays instant: command files import the
+engine inside their functions.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from data.errors import AlignsweepError
+from engine.cli import cache, data, demo, init, plan, report, run, simulate
+
+app = typer.Typer(
+    name="alignsweep",
+    help="Judge many language models on many questions: fast, resumable, nothing lost.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (run, plan, init, report, simulate, demo):
+    command.register(app)
+app.add_typer(cache.app, name="cache", help="The response cache: info, prune, clear.")
+app.add_typer(data.app, name="data", help="Benchmarks: import, fetch, list, show, validate.")
+
+
+def main() -> None:
+    """Entry point. Errors of our own tree become one message and exit code 2."""
+    try:
+        app()
+    except AlignsweepError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)

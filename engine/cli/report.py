@@ -1,0 +1,147 @@
+"""`alignsweep status`, `report`, `export`: what a run has come to. They send nothing and lock nothing."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from data.errors import ConfigError
+from data.text import printable
+from engine.cli import options as flags
+
+if TYPE_CHECKING:
+    from engine.rundir import Stored
+    from engine.scores import Scores
+
+Format = Literal["terminal", "md", "csv", "json", "jsonl"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    app.command("status")(status)
+    app.command("report")(report)
+    app.command("export")(export)
+
+
+def status(
+    run: flags.RunName,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
+    """Say how far a run is, what failed, and how to go on. Works while it is running, too."""
+    from data.codec import encode
+    from engine.results import counts_of
+    from engine.rundir import find_run, read_run
+
+    stored = read_run(find_run(run))
+    counts = counts_of(stored)
+    if as_json:
+        typer.echo(encode({"run": str(stored.folder), "name": stored.sweep.name, "counts": counts}))
+        return
+    sweep = stored.sweep
+    done = counts.answered + counts.truncated + counts.refused
+    judged = counts.judged + counts.unscorable
+    typer.echo(
+        f"{printable(sweep.name)}: {len(sweep.models)} models, {len(sweep.judges)} judges,"
+        f" {printable(sweep.benchmark)}  ({stored.folder})"
+    )
+    typer.echo(
+        f"answers    {done:,} final ({counts.truncated:,} truncated, {counts.refused:,} refused)"
+    )
+    typer.echo(f"judgments  {judged:,} final ({counts.unscorable:,} unscorable)")
+    typer.echo(f"failed     {counts.failed:,}      pending  {counts.pending:,}")
+    typer.echo(
+        f"requests   {counts.attempts:,} sent, {counts.possibly_billed:,} without a known end"
+        f" (possibly billed)"
+    )
+    typer.echo(f"tokens     {counts.input_tokens:,} in, {counts.output_tokens:,} out")
+
+
+def report(
+    run: flags.RunName,
+    format_: Annotated[
+        Format,
+        typer.Option("--format", help="terminal, md, csv, json or jsonl (one verdict a line)."),
+    ] = "terminal",
+    out: Annotated[Path | None, typer.Option("--out", help="Write it here, not to stdout.")] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Show totals also where coverage is too low to rank.")
+    ] = False,
+    min_coverage: Annotated[
+        float,
+        typer.Option(
+            "--min-coverage", min=0, max=1, help="Below this share of scored judgments: no rank."
+        ),
+    ] = 0.95,
+) -> None:
+    """Print the leaderboard of a run: one table per judge."""
+    from engine.reports.files import write_whole
+    from engine.results import scores_of
+    from engine.rundir import find_run, read_run
+
+    stored = read_run(find_run(run))
+    _need_judges(stored)
+    scores = scores_of(stored, min_coverage=min_coverage)
+    if format_ == "terminal" and out is None:
+        from engine.reports.terminal import print_scores
+
+        print_scores(scores, file=sys.stdout, partial=partial)
+        return
+    text = _rendered(stored, scores, format_, partial)
+    if out is not None:
+        write_whole(out, [text])
+        typer.echo(f"wrote {printable(str(out))}", err=True)
+    else:
+        sys.stdout.buffer.write(text)
+
+
+def export(
+    run: flags.RunName,
+    alignbench: Annotated[
+        bool, typer.Option("--alignbench", help="In AlignBench's own record format.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="The folder; default: export/ in the run's folder.")
+    ] = None,
+) -> None:
+    """Write answers and judgments as files that other tools read."""
+    from engine.export import export_alignbench
+    from engine.rundir import find_run, read_run
+
+    if not alignbench:
+        raise ConfigError("say in which format", how="alignsweep export RUN --alignbench")
+    stored = read_run(find_run(run))
+    folder = out or stored.folder / "export"
+    for path in export_alignbench(stored, folder):
+        typer.echo(printable(str(path)))
+
+
+def _need_judges(stored: Stored) -> None:
+    if not stored.sweep.judges:
+        raise ConfigError(
+            f"{stored.sweep.name} has no judges: there are no scores to report",
+            how="add [[judges]] to the sweep file and run it again",
+        )
+
+
+def _rendered(stored: Stored, scores: Scores, format_: Format, partial: bool) -> bytes:
+    from engine.reports import csvfile, jsonfile, markdown
+    from engine.results import latest_judgments
+
+    if format_ == "md":
+        return markdown.render(scores, partial=partial).encode()
+    if format_ == "csv":
+        return csvfile.render(scores, partial=partial)
+    if format_ == "json":
+        return jsonfile.render(scores) + b"\n"
+    if format_ == "jsonl":
+        return b"".join(jsonfile.verdict_lines(latest_judgments(stored), stored.benchmark))
+    import io
+
+    from engine.reports.terminal import print_scores
+
+    text = io.StringIO()
+    print_scores(scores, file=text, columns=120, colour=False, partial=partial)
+    return text.getvalue().encode()

@@ -1,0 +1,67 @@
+"""One call. The order of an attempt is: limits, intent, transport, settled; around it stands the cache.
+
+The account has admitted the job before it comes here (`Account.take`); what an error means is decided by
+`engine/retry.py`, and what an answer means by `engine/sweep.py`. Nothing here waits for anything but
+the reply.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from cache.journal import Journal
+from cache.key import cache_key
+from cache.responses import Entry, ResponseCache
+from data.codec import replace
+from data.errors import CallError
+from data.schema import Intent, Request, Response, Settled
+from engine.accounts import Account, Job
+from engine.events import Event
+
+
+class Client:
+    """Looks up, sends, and keeps the record of every attempt."""
+
+    def __init__(
+        self, journal: Journal[Event], cache: ResponseCache | None, wall: Callable[[], float]
+    ) -> None:
+        self._journal, self._cache, self._wall = journal, cache, wall
+        self._attempts = 0
+
+    def load(self, job: Job, request: Request) -> None:
+        """Encode the request and name it."""
+        http = job.pool.codec.encode(request)
+        key = cache_key(job.pool.spec.cache_identity, http.path, http.body, request.draw)
+        job.carries(request, http, key)
+
+    async def known(self, jobs: Sequence[Job]) -> dict[bytes, Response]:
+        """The answers that are already in the cache, by key."""
+        if self._cache is None:
+            return {}
+        return await self._cache.get_many([job.key for job in jobs])
+
+    async def attempt(self, job: Job, account: Account) -> tuple[Response, Settled]:
+        """One HTTP exchange. The caller writes the Settled line together with its result.
+
+        Raises CallError, whose Settled line is then already written.
+        """
+        self._attempts += 1
+        number = self._attempts
+        self._journal.append(
+            Intent(
+                number, job.trial, account.name, self._wall(), job.tries.exchanges + 1, job.draw.ask
+            )
+        )
+        started = asyncio.get_running_loop().time()
+        try:
+            reply = await account.send(job.http)
+            response = job.pool.codec.decode(reply)
+        except CallError as error:
+            latency = asyncio.get_running_loop().time() - started
+            self._journal.append(Settled(number, latency, None, error.kind, str(error)))
+            raise
+        response = replace(response, attempts=job.tries.exchanges + 1)
+        if self._cache is not None and response.state == "answered":
+            self._cache.put(Entry(job.key, job.pool.spec.cache_identity, job.model, response))
+        return response, Settled(number, reply.latency_s, response.usage)

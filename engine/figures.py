@@ -1,0 +1,92 @@
+"""How numbers are written, in one place: what the console and every report have in common.
+
+A number that is not known is `–`, never 0. Scores have two decimals as the published tables do; the
+exact values are in the JSON report. Pure.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+NONE = "–"
+MINUTE_S = 60.0
+HOUR_S = 3600.0
+
+
+def count(n: int) -> str:
+    """12,345"""
+    return f"{n:,}"
+
+
+def some(n: int) -> str:
+    """A count of things one hopes not to see: `–` for none."""
+    return count(n) if n else NONE
+
+
+def score(value: float | None, digits: int = 2) -> str:
+    """5.68"""
+    return NONE if value is None else f"{value:.{digits}f}"
+
+
+def percent(part: float, digits: int = 0) -> str:
+    """A share of 1, such as `62 %`, rounded down, so that 100 % means all of it."""
+    scale = 10**digits
+    floor = math.floor(part * 100 * scale + 1e-9) / scale
+    return f"{floor:.{digits}f} %"
+
+
+def tokens(n: int) -> str:
+    """950, 12.3k, 4.56M"""
+    if n < 1000:
+        return str(n)
+    return f"{n / 1000:.1f}k" if n < 999_950 else f"{n / 1_000_000:.2f}M"
+
+
+def rate(per_minute: float) -> str:
+    """Completions per minute, whole; `–` for none at all, `<1` for almost none."""
+    if per_minute <= 0:
+        return NONE
+    return "<1" if per_minute < 0.5 else f"{per_minute:.0f}"
+
+
+def limit(value: float | None) -> str:
+    """60, 0.5, or `–` where there is none."""
+    return NONE if value is None else f"{value:,g}"
+
+
+def span(seconds: float | None) -> str:
+    """8s, 4m12s, 1h08; `–` where unknown."""
+    if seconds is None:
+        return NONE
+    whole = int(max(seconds, 0.0))
+    if whole < MINUTE_S:
+        return f"{whole}s"
+    if whole < HOUR_S:
+        return f"{whole // 60}m{whole % 60:02}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02}"
+
+
+def coarse_span(seconds: float) -> str:
+    """A forecast, no finer than it deserves: steps of 1 min below 10 min, 5 below 2 h, then 15."""
+    step = 1 if seconds < 600 else 5 if seconds < 2 * HOUR_S else 15
+    minutes = max(1, round(seconds / MINUTE_S / step) * step)
+    return f"{minutes}m" if minutes < 60 else f"{minutes // 60}h{minutes % 60:02}"
+
+
+def between(low_s: float, high_s: float, dash: str = "–") -> str:
+    """`1h05–1h45`, or one figure where the two ends differ by less than 15 %."""
+    low, high = coarse_span(low_s), coarse_span(high_s)
+    return high if high_s <= low_s * 1.15 or low == high else f"{low}{dash}{high}"
+
+
+def wall_clock(epoch_s: float) -> Callable[[float], str]:
+    """A writer of HH:MM:SS, local time, for seconds of a clock whose zero is `epoch_s`."""
+    return lambda t_s: time.strftime("%H:%M:%S", time.localtime(epoch_s + t_s))
+
+
+def run_clock(t_s: float) -> str:
+    """HH:MM:SS of a clock that starts at zero: for runs on virtual time."""
+    whole = int(max(t_s, 0.0))
+    return f"{whole // 3600:02}:{whole % 3600 // 60:02}:{whole % 60:02}"

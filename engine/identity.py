@@ -1,0 +1,110 @@
+"""What makes two sweeps the same sweep. Pure.
+
+Everything that can change a result is identity; everything else (limits, timeouts, keys, the parse
+policy, the console) may change from one session to the next. A sweep may grow: more models or judges
+extend the plan. Changing or removing one is refused, with the difference said.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from data.codec import canonical, plain, sha256
+from data.schema import JudgeSpec, ModelSpec, ProviderSpec, Struct, Sweep
+
+_NOT_IDENTITY = frozenset({"parse", "provider"})
+
+
+class Difference(Struct, frozen=True):
+    """Between a run and the sweep file of today."""
+
+    refused: tuple[str, ...]
+    """Changes of what decides results."""
+    grown: tuple[str, ...]
+    """Models and judges that came in."""
+    other: tuple[str, ...]
+    """Changes that decide no result."""
+
+
+def identity(sweep: Sweep) -> dict[str, Any]:
+    """All that decides results, as plain data."""
+    providers = {p.name: p for p in sweep.providers}
+    return {
+        "benchmark": sweep.benchmark_sha256,
+        "temperatures": sweep.temperatures,
+        "samples": sweep.samples,
+        "repeats": sweep.repeats,
+        "seed": sweep.seed,
+        "send_seed": sweep.send_seed,
+        "models": {m.name: _party(m, providers) for m in sweep.models},
+        "judges": {
+            j.name: {**_party(j, providers), "rubric": sweep.rubric_sha256[j.rubric]}
+            for j in sweep.judges
+        },
+    }
+
+
+def digest(sweep: Sweep) -> str:
+    """Hex sha256 of the identity."""
+    return sha256(canonical(identity(sweep)))
+
+
+def compare(old: Sweep, new: Sweep) -> Difference:
+    """What changed from `old` to `new`."""
+    before, after = identity(old), identity(new)
+    parties = {"models", "judges"}
+    refused = _changes("", _without(before, parties), _without(after, parties))
+    grown: list[str] = []
+    for kind in ("models", "judges"):
+        for name, party in before[kind].items():
+            if name not in after[kind]:
+                refused.append(f"{kind[:-1]} `{name}` was removed")
+                continue
+            refused.extend(_changes(f"{kind[:-1]} `{name}`", party, after[kind][name]))
+        grown.extend(f"{kind[:-1]} `{n}` was added" for n in after[kind] if n not in before[kind])
+    same = {"models", "judges", "benchmark_sha256", "rubric_sha256", "temperatures"}
+    other = _changes("", _flat(old, same), _flat(new, same))
+    return Difference(tuple(refused), tuple(grown), tuple(other))
+
+
+def _party(party: ModelSpec | JudgeSpec, providers: dict[str, ProviderSpec]) -> dict[str, Any]:
+    fields = {k: v for k, v in plain(party).items() if k not in _NOT_IDENTITY}
+    provider = providers.get(party.provider)
+    if provider is not None:
+        fields["provider"] = {"api": provider.api, "identity": provider.cache_identity}
+    return fields
+
+
+def _without(fields: dict[str, Any], keys: set[str]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if key not in keys}
+
+
+def _flat(sweep: Sweep, without: set[str]) -> dict[str, Any]:
+    """Everything that is not identity, one level deep, for saying what changed."""
+    fields = {k: v for k, v in plain(sweep).items() if k not in without | set(identity(sweep))}
+    for provider in fields.pop("providers"):
+        for key, value in provider.items():
+            fields[f"providers.{provider['name']}.{key}"] = value
+    for judge in sweep.judges:
+        fields[f"judges.{judge.name}.parse"] = judge.parse
+    return fields
+
+
+def _changes(of: str, before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    place = f"{of}: " if of else ""
+    return [
+        f"{place}{key}: {_short(before.get(key))} -> {_short(after.get(key))}"
+        for key in dict.fromkeys([*before, *after])
+        if before.get(key) != after.get(key)
+    ]
+
+
+def _short(value: Any) -> str:
+    text = (
+        "(unset)"
+        if value is None
+        else value
+        if isinstance(value, str)
+        else canonical(value).decode()
+    )
+    return text if len(text) <= 60 else text[:57] + "…"

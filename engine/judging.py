@@ -1,0 +1,87 @@
+"""An answer becomes a judge's request, and a judge's words become a verdict. Pure.
+
+A judge is just another model. What it is asked and how its verdict is read is the rubric's affair
+(`data/rubric.py`); here stand only the judge's own settings and the question "ask again?".
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from data import rubric as rubrics
+from data.compat import read_compat
+from data.schema import (
+    Draw,
+    JudgeSpec,
+    Judgment,
+    Message,
+    Question,
+    Request,
+    Response,
+    Rubric,
+    Struct,
+    Sweep,
+    Trial,
+    Verdict,
+)
+
+
+class Case(Struct, frozen=True):
+    """One answer before one judge: everything that decides what is asked and how it is read."""
+
+    sweep: Sweep
+    judge: JudgeSpec
+    rubric: Rubric
+    trial: Trial
+    question: Question
+    answer: str
+    earlier: tuple[str, ...] = ()
+    """The candidate's answers to the turns before this one."""
+
+
+def judge_request(case: Case, ask: int) -> tuple[Request, tuple[str, str]]:
+    """What the judge is sent, and the marks around the candidate's text in it. `ask` counts from 0."""
+    sweep, judge, trial = case.sweep, case.judge, case.trial
+    rendered = rubrics.render(
+        case.rubric,
+        case.question,
+        case.answer,
+        seed=sweep.seed,
+        turn=trial.turn,
+        earlier=case.earlier,
+    )
+    system = (Message("system", judge.system),) if judge.system else ()
+    draw = Draw(trial.sample, trial.repeat, ask)
+    request = Request(
+        model=judge.model,
+        messages=system + tuple(rendered.messages),
+        temperature=judge.temperature,
+        max_tokens=judge.max_tokens,
+        seed=derived_seed(sweep.seed, draw) if sweep.send_seed else None,
+        parameters=judge.parameters,
+        draw=draw,
+    )
+    return request, rendered.quotation
+
+
+def read_verdict(case: Case, reply: Response, quotation: tuple[str, str]) -> Verdict | None:
+    """The verdict in a judge's reply; None if there is none to be read."""
+    if reply.stop_reason == "content_filter":
+        return None
+    policy = case.judge.parse
+    return rubrics.read(
+        case.rubric, case.question, reply.text, policy=policy, quotation=quotation
+    ).verdict
+
+
+def judgment(trial: Trial, asks: Sequence[Response], verdict: Verdict | None) -> Judgment:
+    """The record. Upstream's own parser reads the first ask, whatever our policy is."""
+    first = asks[0].text if asks else ""
+    return Judgment(trial=trial, asks=tuple(asks), verdict=verdict, compat=read_compat(first)[1])
+
+
+def derived_seed(seed: int, draw: Draw) -> int:
+    """A seed per draw, stable across runs: 31 bits of sha256."""
+    text = f"{seed}.{draw.sample}.{draw.repeat}.{draw.ask}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") & 0x7FFFFFFF

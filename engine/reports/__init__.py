@@ -1,0 +1,1 @@
+"""What people look at when a sweep is done: one file a format."""

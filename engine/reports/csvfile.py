@@ -1,0 +1,64 @@
+"""The leaderboard as CSV that spreadsheets open as it is meant.
+
+UTF-8 with a byte order mark and CRLF (else Chinese comes out garbled there), numbers unrounded. A
+text that a spreadsheet would run as a formula gets a leading apostrophe; the JSON report has the
+exact text.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from engine.cells import inert
+from engine.reports.table import Entry, Sheet, sheets
+from engine.scores import Scores
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
+
+
+def render(scores: Scores, *, partial: bool = False) -> bytes:
+    """One line per judge and model, all judges in one file."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    all_sheets = sheets(scores, partial=partial)
+    for number, sheet in enumerate(all_sheets):
+        if number == 0:
+            writer.writerow(_head(sheet))
+        for entry in sheet.entries:
+            writer.writerow(_line(scores, sheet, entry))
+    return out.getvalue().encode("utf-8-sig")
+
+
+def text(foreign: str) -> str:
+    """Foreign text for one cell: no control character and no formula."""
+    shown = inert(foreign)
+    return f"'{shown}" if foreign.startswith(_FORMULA) or shown.startswith(_FORMULA) else shown
+
+
+def _head(sheet: Sheet) -> list[str]:
+    return [
+        *("benchmark", "judge", "policy", "rank", "model", "total", "robust_total", "compat_total"),
+        *(text(head.name) for head in sheet.heads),
+        *("planned", "scored", "unscorable", "refused", "failed", "pending", "truncated"),
+        *("coverage", "simulated"),
+    ]
+
+
+def _line(scores: Scores, sheet: Sheet, entry: Entry) -> list[str | int | float | None]:
+    coverage, shown = entry.coverage, entry.total is not None
+    return [
+        *(text(scores.benchmark), text(sheet.judge), sheet.policy, _rank(entry), text(entry.model)),
+        entry.total,
+        entry.row.robust.total if shown else None,
+        entry.row.compat.total if shown else None,
+        *entry.values,
+        *(coverage.planned, coverage.scored, coverage.unscorable, coverage.refused),
+        *(coverage.failed, coverage.pending, entry.truncated),
+        *(coverage.share, str(scores.simulated).lower()),
+    ]
+
+
+def _rank(entry: Entry) -> str:
+    """`2-3` would be read as a date: a shared rank is written `2..3`, none is empty."""
+    return entry.rank.replace("-", "..") if entry.rank[0].isdigit() else ""

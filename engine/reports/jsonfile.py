@@ -1,0 +1,105 @@
+"""The exact results: one JSON document, and one JSON line per verdict.
+
+Numbers are not rounded and texts not changed; what reads this decides itself what is safe to show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from data import codec
+from data.schema import Benchmark, Judgment
+from engine.reports.table import Entry, Sheet, sheets
+from engine.scores import Coverage, Scores
+
+SCORES_SCHEMA = "alignsweep.scores/1"
+VERDICT_SCHEMA = "alignsweep.verdict/1"
+
+
+def render(scores: Scores) -> bytes:
+    """The whole document on one line. A total is given even where coverage leaves it unranked."""
+    return (
+        codec.encode(
+            {
+                "schema": SCORES_SCHEMA,
+                "simulated": scores.simulated,
+                "benchmark": scores.benchmark,
+                "benchmark_sha256": scores.benchmark_sha256,
+                "categories": scores.categories,
+                "groups": scores.groups,
+                "min_coverage": scores.min_coverage,
+                "ignored_records": scores.ignored,
+                "judges": [_judge(sheet) for sheet in sheets(scores)],
+            }
+        )
+        + b"\n"
+    )
+
+
+def verdict_lines(judgments: Iterable[Judgment], benchmark: Benchmark) -> Iterator[bytes]:
+    """One line per judgment, newline included, in the order given.
+
+    `score` is null where no verdict could be read; `compat` is what upstream's parser reads from
+    the first reply, -1 for nothing.
+    """
+    categories = {q.id: (q.category, q.subcategory) for q in benchmark.questions}
+    for judgment in judgments:
+        trial, verdict = judgment.trial, judgment.verdict
+        category, subcategory = categories.get(trial.question_id, ("", ""))
+        yield (
+            codec.encode(
+                {
+                    "schema": VERDICT_SCHEMA,
+                    "judge": trial.judge,
+                    "rubric": trial.rubric,
+                    "model": trial.model,
+                    "question_id": trial.question_id,
+                    "category": category,
+                    "subcategory": subcategory,
+                    "turn": trial.turn,
+                    "sample": trial.sample,
+                    "repeat": trial.repeat,
+                    "score": verdict.score if verdict else None,
+                    "compat": judgment.compat,
+                    "dimensions": verdict.dimensions if verdict else {},
+                    "source": verdict.source if verdict else None,
+                    "flags": verdict.flags if verdict else (),
+                    "asks": len(judgment.asks),
+                    "simulated": any(ask.simulated for ask in judgment.asks),
+                }
+            )
+            + b"\n"
+        )
+
+
+def _judge(sheet: Sheet) -> dict[str, Any]:
+    return {
+        "judge": sheet.judge,
+        "policy": sheet.policy,
+        "models": [_model(entry) for entry in sheet.entries],
+        "notes": sheet.notes,
+    }
+
+
+def _model(entry: Entry) -> dict[str, Any]:
+    row = entry.row
+    return {
+        "model": entry.model,
+        "rank": entry.rank if row.complete and entry.total is not None else None,
+        "complete": row.complete,
+        "robust": row.robust,
+        "compat": row.compat,
+        "coverage": _coverage(row.coverage),
+        "coverage_by_category": {c: _coverage(v) for c, v in row.by_category.items()},
+        "truncated": row.truncated,
+        "dimensions": row.dimensions,
+    }
+
+
+def _coverage(coverage: Coverage) -> dict[str, Any]:
+    return {
+        **codec.plain(coverage),
+        "pending": coverage.pending,
+        "share": coverage.share,
+    }

@@ -1,0 +1,76 @@
+"""The leaderboard as GitHub Markdown whose source is aligned too.
+
+Columns are padded by cell width, so Chinese heads line up in any editor. Foreign text is made inert
+and escaped: no link, no tag, no code span, no table cell can come out of a model's name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine import figures
+from engine.cells import fit, inert, width
+from engine.reports.table import TOTAL, Entry, Sheet, sheets
+from engine.scores import Scores
+
+_ESCAPED = str.maketrans({char: f"\\{char}" for char in "\\|<>[]`*_#~&!"})
+
+
+def render(scores: Scores, *, partial: bool = False) -> str:
+    """The whole document, ending in a newline."""
+    title = f"# {text(scores.benchmark)}"
+    facts = f"Questions: sha256 `{scores.benchmark_sha256}`" if scores.benchmark_sha256 else ""
+    parts = [title + (" (simulated)" if scores.simulated else ""), facts]
+    for sheet in sheets(scores, partial=partial):
+        parts += [f"## {text(sheet.judge)}", _means(sheet)]
+        parts += ["\n".join(f"- {text(note)}" for note in sheet.notes)]
+        if sheet.dimensions:
+            parts += ["### Dimensions", _dimensions(sheet)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def text(foreign: str) -> str:
+    """Foreign text for one place in a line of Markdown."""
+    return inert(foreign).translate(_ESCAPED)
+
+
+def _means(sheet: Sheet) -> str:
+    other = [sheet.other_policy] if sheet.other_policy else []
+    head = ["rank", "model", TOTAL, *other, *(text(h.name) for h in sheet.heads), "scored", "n"]
+    return _table(head, [_cells(sheet, entry) for entry in sheet.entries])
+
+
+def _cells(sheet: Sheet, entry: Entry) -> list[str]:
+    other = [figures.score(entry.other_total)] if sheet.other_policy else []
+    return [
+        entry.rank,
+        text(entry.model),
+        figures.score(entry.total),
+        *other,
+        *map(figures.score, entry.values),
+        figures.percent(entry.coverage.share),
+        figures.count(entry.coverage.scored),
+    ]
+
+
+def _dimensions(sheet: Sheet) -> str:
+    rows = []
+    for entry in sheet.entries:
+        found = entry.row.dimensions
+        means = [figures.score(found[d].mean if d in found else None) for d in sheet.dimensions]
+        rows.append([entry.rank, text(entry.model), *means])
+    return _table(["rank", "model", *map(text, sheet.dimensions)], rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Numbers to the right, the second column (the name) to the left."""
+    sizes = [max(3, *(width(cell) for cell in column)) for column in zip(head, *rows, strict=True)]
+    rule = [f"{'-' * size}" if i == 1 else f"{'-' * (size - 1)}:" for i, size in enumerate(sizes)]
+    lines = [
+        [
+            fit(cell, size, right=i != 1)
+            for i, (cell, size) in enumerate(zip(row, sizes, strict=True))
+        ]
+        for row in (head, *rows)
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in (lines[0], rule, *lines[1:]))

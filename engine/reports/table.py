@@ -1,0 +1,195 @@
+"""Scores as a neutral leaderboard: who stands where, under which heads, with which remarks. Pure.
+
+Every report draws this and none of them decides anything. The rules: models whose totals are equal
+when rounded to two decimals share a rank (`2-3`); a model with too little coverage has no rank and
+shows no total unless asked; the total by the other policy stands beside the headline wherever any
+of them differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from data.schema import Struct
+from engine import figures
+from engine.cells import inert
+from engine.scores import Coverage, Row, Scores, Table
+
+DIGITS = 2
+TOTAL = "总分"
+
+
+class Head(Struct, frozen=True):
+    """A column of means: its full name and one of about four cells."""
+
+    name: str
+    short: str
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One model's line. `values` stand under `Sheet.heads`; numbers are not rounded."""
+
+    rank: str
+    """`1`, `2-3`, or `–`: not ranked."""
+    model: str
+    total: float | None
+    other_total: float | None
+    values: tuple[float | None, ...]
+    coverage: Coverage
+    truncated: int
+    row: Row
+
+
+class Sheet(Struct, frozen=True, kw_only=True):
+    """One judge's leaderboard, best first, those without a rank last."""
+
+    title: str
+    judge: str
+    policy: str
+    other_policy: str
+    """Named where the two policies' totals differ; else empty."""
+    heads: tuple[Head, ...]
+    entries: tuple[Entry, ...]
+    dimensions: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def sheets(scores: Scores, *, partial: bool = False) -> tuple[Sheet, ...]:
+    """One sheet per judge. `partial`: show totals also where coverage is too low to rank them."""
+    return tuple(_sheet(scores, table, partial) for table in scores.tables)
+
+
+def ranks(totals: Sequence[float | None]) -> list[str]:
+    """The rank of each total, highest first; equal after rounding is equal. None has none."""
+    rounded = [None if total is None else round(total, DIGITS) for total in totals]
+    found: list[str] = []
+    for mine in rounded:
+        if mine is None:
+            found.append(figures.NONE)
+            continue
+        first = 1 + sum(other is not None and other > mine for other in rounded)
+        last = first + sum(other == mine for other in rounded) - 1
+        found.append(str(first) if first == last else f"{first}-{last}")
+    return found
+
+
+def heads(scores: Scores) -> tuple[Head, ...]:
+    """Groups, each followed by its categories; categories in no group come last."""
+    names: list[str] = []
+    for group, members in scores.groups.items():
+        names += [group, *(m for m in members if m in scores.categories)]
+    names += [c for c in scores.categories if c not in names]
+    shorts = [inert(n)[-2:] if n in scores.groups else inert(n)[:2] for n in names]
+    if any(name.isascii() for name in names) or len(set(shorts)) < len(shorts):
+        shorts = [inert(name) for name in names]
+    return tuple(map(Head, names, shorts))
+
+
+# --- one sheet ---------------------------------------------------------------------------------
+
+
+def _sheet(scores: Scores, table: Table, partial: bool) -> Sheet:
+    columns = heads(scores)
+    totals = [table.headline(row).total if row.complete else None for row in table.rows]
+    entries = [
+        _entry(table, row, rank, columns, partial)
+        for row, rank in zip(table.rows, ranks(totals), strict=True)
+    ]
+    order = sorted(range(len(entries)), key=lambda i: (totals[i] is None, -(totals[i] or 0.0), i))
+    other = "robust" if table.policy == "compat" else "compat"
+    simulated = " (simulated)" if scores.simulated else ""
+    return Sheet(
+        title=f"{inert(scores.benchmark)} by {inert(table.judge)}{simulated}",
+        judge=table.judge,
+        policy=table.policy,
+        other_policy=other if _policies_differ(table) else "",
+        heads=columns,
+        entries=tuple(entries[i] for i in order),
+        dimensions=tuple(dict.fromkeys(d for row in table.rows for d in row.dimensions)),
+        notes=tuple(_notes(scores, table, partial)),
+    )
+
+
+def _entry(table: Table, row: Row, rank: str, columns: Sequence[Head], partial: bool) -> Entry:
+    means = table.headline(row)
+    other = row.robust if table.policy == "compat" else row.compat
+    shown = row.complete or partial
+    both = {**means.categories, **means.groups}
+    return Entry(
+        rank=rank,
+        model=row.model,
+        total=means.total if shown else None,
+        other_total=other.total if shown else None,
+        values=tuple(both.get(head.name) for head in columns),
+        coverage=row.coverage,
+        truncated=row.truncated,
+        row=row,
+    )
+
+
+def _policies_differ(table: Table) -> bool:
+    return any(
+        figures.score(row.robust.total) != figures.score(row.compat.total) for row in table.rows
+    )
+
+
+# --- what a reader must know -------------------------------------------------------------------
+
+
+def _notes(scores: Scores, table: Table, partial: bool) -> list[str]:
+    notes: list[str] = []
+    if scores.simulated:
+        notes.append("Everything here is simulated: no model was asked and no judge has read it.")
+    low = [row for row in table.rows if not row.complete]
+    if low:
+        what = "no rank" if partial else "no rank and no total"
+        notes.append(
+            f"Coverage below {figures.percent(scores.min_coverage)}: {what} ({_names(low)})."
+        )
+    notes += _thin_categories(scores, table)
+    missing = _missing(sum((row.coverage for row in table.rows), Coverage(0)))
+    if missing:
+        notes.append(f"Without a score: {missing}.")
+    truncated = sum(row.truncated for row in table.rows)
+    if truncated:
+        notes.append(f"Truncated answers, judged as they are: {figures.count(truncated)}.")
+    if _policies_differ(table):
+        notes.append(
+            "robust leaves unreadable verdicts out; compat reads the first reply with upstream's "
+            "own parser and averages -1 in for what that cannot read."
+        )
+    if scores.ignored:
+        notes.append(
+            f"Records of other questions, models or judges: {figures.count(scores.ignored)}."
+        )
+    return notes
+
+
+def _thin_categories(scores: Scores, table: Table) -> list[str]:
+    """A total hides a category of which half is missing; this line does not."""
+    thin = [
+        f"{inert(row.model)} {inert(category)} {figures.percent(coverage.share)}"
+        for row in table.rows
+        if row.complete
+        for category, coverage in row.by_category.items()
+        if coverage.share < scores.min_coverage
+    ]
+    if not thin:
+        return []
+    more = f" and {len(thin) - 5} more" if len(thin) > 5 else ""
+    return [f"Thin categories: {', '.join(thin[:5])}{more}."]
+
+
+def _missing(coverage: Coverage) -> str:
+    parts = (
+        (coverage.unscorable, "unreadable verdicts"),
+        (coverage.refused, "of refused answers"),
+        (coverage.failed, "failed"),
+        (coverage.pending, "pending"),
+    )
+    return ", ".join(f"{figures.count(n)} {what}" for n, what in parts if n)
+
+
+def _names(rows: Sequence[Row]) -> str:
+    shown = ", ".join(inert(row.model) for row in rows[:5])
+    return shown + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")

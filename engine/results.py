@@ -1,0 +1,89 @@
+"""What a run on disk comes to: its scores and its counts, for reports and for the end of a session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from data.schema import Answer, Failure, Intent, Judgment, Result, Settled, Struct, Usage
+from engine.plan import Ledger, Plan, State
+from engine.rundir import Stored, records
+from engine.scores import MIN_COVERAGE, Scores, score
+
+
+def results(folder: Path) -> Iterator[Result]:
+    """Answers, judgments and failures in the order written; the last of a trial counts."""
+    for record in records(folder):
+        if isinstance(record, Answer | Judgment | Failure):
+            yield record
+
+
+def scores_of(run: Stored, *, min_coverage: float = MIN_COVERAGE) -> Scores:
+    """The leaderboard of a run."""
+    return score(
+        run.benchmark,
+        run.sweep.judges,
+        results(run.folder),
+        models=[m.name for m in run.sweep.models],
+        samples=run.sweep.samples,
+        repeats=run.sweep.repeats,
+        min_coverage=min_coverage,
+        where=str(run.folder / "journal.jsonl"),
+    )
+
+
+class Counts(Struct, frozen=True, kw_only=True):
+    """Where the trials of a run stand. `possibly_billed`: intents that were never settled."""
+
+    answered: int
+    truncated: int
+    refused: int
+    judged: int
+    unscorable: int
+    failed: int
+    pending: int
+    attempts: int
+    possibly_billed: int
+    input_tokens: int
+    output_tokens: int
+
+
+def counts_of(run: Stored) -> Counts:
+    """One pass over the journal."""
+    plan = Plan(run.sweep, run.benchmark)
+    ledger = Ledger(plan)
+    open_intents = attempts = 0
+    spent = Usage()
+    for record in records(run.folder):
+        ledger.enter(record, 0, 0)
+        if isinstance(record, Intent):
+            attempts += 1
+            open_intents += 1
+        elif isinstance(record, Settled):
+            open_intents -= 1
+            spent += record.usage or Usage()
+    count = ledger.count
+    return Counts(
+        answered=count(State.ANSWERED),
+        truncated=count(State.TRUNCATED),
+        refused=count(State.REFUSED),
+        judged=count(State.JUDGED),
+        unscorable=count(State.UNSCORABLE),
+        failed=count(State.FAILED),
+        pending=count(State.PENDING),
+        attempts=attempts,
+        possibly_billed=open_intents,
+        input_tokens=spent.input_tokens,
+        output_tokens=spent.output_tokens,
+    )
+
+
+def latest_judgments(run: Stored) -> Iterator[Judgment]:
+    """One judgment per trial, in the plan's order: by question, then model, then judge."""
+    plan = Plan(run.sweep, run.benchmark)
+    last: dict[int, Judgment] = {}
+    for record in results(run.folder):
+        number = plan.number(record.trial)
+        if number is not None and isinstance(record, Judgment):
+            last[number] = record
+    return (last[number] for number in sorted(last))

@@ -1,0 +1,333 @@
+"""A simulated provider: its pace, its limits and its faults. What it says comes from its cast.
+
+`Simulator.answer` is the whole of it: a request body and the time go in, a reply and how long it takes
+come out. Two things stand on it, so that they behave alike: `SimulatorTransport` below, which waits on
+the running loop's clock (virtual or real), and the loopback server in `providers/simserver.py`.
+
+Rules. It speaks OpenAI chat completions, not streamed (POST /chat/completions; error envelope
+`{"error": {message, type, param, code}}`, rate headers as OpenAI documents them). Every draw is decided
+by (seed, body, how often this body was admitted before), so a rehearsal can be repeated and a retry may
+fare better than the first try. The rate limit is a sliding window of 60 s; a refused request costs
+nothing. Each instance is one account: it counts and limits all that is sent to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import math
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
+
+from data import codec
+from data.errors import TransportError
+from data.schema import Benchmark, Struct
+from providers.persona import Cast, Chat, Manner
+from providers.scorebook import normal, published, uniform
+from providers.wire import Endpoint, HttpReply, HttpRequest
+
+WINDOW_S = 60.0
+TYPICAL_TOKENS = 200
+"""Output length that takes the median latency; a quarter of the latency does not depend on length."""
+FAULTS: Mapping[str, float] = {"500": 0.4, "503": 0.3, "reset": 0.2, "hang": 0.1}
+"""What an error is, by share."""
+MALFORMED: tuple[Manner, ...] = ("json", "prose", "nothing")
+SLACK_S = 1e-6
+"""Two sums of floats may differ in their last digits; a window's end is not missed for that."""
+
+Fault: TypeAlias = Literal["", "reset", "hang"]
+
+
+class SimOptions(codec.Table, frozen=True):
+    """How a simulated provider behaves. Rates are shares of all admitted requests, 0 to 1."""
+
+    seed: int = 0
+    latency_s: float = 0.3
+    """Median of a lognormal, for an answer of 200 tokens; longer answers take longer."""
+    latency_spread: float = 0.5
+    """Sigma of that lognormal."""
+    rpm: int | None = None
+    """Requests in any 60 s; None: unlimited."""
+    concurrency: int | None = None
+    """Requests in flight; None: unlimited."""
+    error_rate: float = 0.0
+    """HTTP 500 and 503, connections reset, and replies that never come."""
+    malformed_verdict_rate: float = 0.0
+    """Judges that write JSON, prose, or nothing readable."""
+    refusal_rate: float = 0.0
+    """Answers with finish_reason content_filter."""
+    truncation_rate: float = 0.0
+    """Answers with finish_reason length."""
+
+    def __post_init__(self) -> None:
+        for name in ("error_rate", "malformed_verdict_rate", "refusal_rate", "truncation_rate"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} is a share: 0 to 1, not {getattr(self, name):g}")
+        for name in ("latency_s", "latency_spread"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} is a number from 0 up, not {getattr(self, name):g}")
+        for name in ("rpm", "concurrency"):
+            if (getattr(self, name) or 1) < 1:
+                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+
+
+def sim_options(values: Mapping[str, Any], *, where: str) -> SimOptions:
+    """Options as a user wrote them. Raises ConfigError for an unknown key or an impossible value."""
+    return codec.convert(dict(values), SimOptions, where=where)
+
+
+def simulator_for(
+    values: Mapping[str, Any], benchmarks: Sequence[Benchmark], *, where: str = "simulator"
+) -> SimulatorTransport:
+    """The embedded simulator with the published cast. Raises ConfigError for bad options."""
+    options = sim_options(values, where=where)
+    return SimulatorTransport(options, Cast(options.seed, benchmarks, [published()]))
+
+
+class SimReply(Struct, frozen=True):
+    """What goes back `delay_s` seconds after the request came; with a fault, no reply at all."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    delay_s: float = 0.0
+    fault: Fault = ""
+    admitted: bool = True
+    """It was not turned away, so it is in flight until `Simulator.finish`."""
+
+
+class SimStatistics(Struct, frozen=True, kw_only=True):
+    """What a simulated provider has seen so far."""
+
+    requests: int
+    by_status: dict[str, int]
+    """HTTP status, or the fault's name -> requests."""
+    distinct_bodies: int
+    """Of admitted requests."""
+    answered_again: int
+    """Bodies answered with 200 more than once: work that was paid for twice."""
+    in_flight: int
+    max_in_flight: int
+
+
+class Simulator:
+    """The core. Each admitted reply is to be given back to `finish` when it is out or abandoned."""
+
+    def __init__(self, options: SimOptions, cast: Cast) -> None:
+        self.options, self.cast = options, cast
+        self._key = f"simulator {options.seed}".encode()[:64]
+        self._chats = codec.decoder(Chat)
+        self._admitted: deque[float] = deque()
+        self._seen: dict[bytes, int] = {}
+        self._answered: dict[bytes, int] = {}
+        self._by_status: Counter[str] = Counter()
+        self._again = self._in_flight = self._max_in_flight = 0
+
+    def __repr__(self) -> str:
+        return f"<Simulator seed={self.options.seed} in_flight={self._in_flight}>"
+
+    def answer(self, body: bytes, now: float) -> SimReply:
+        """The reply to a POST /chat/completions that came at `now` (seconds of any one clock)."""
+        reply = self._turned_away(now) or self._admit(body, now)
+        self._by_status[reply.fault or str(reply.status)] += 1
+        return reply
+
+    def finish(self, reply: SimReply) -> None:
+        """The reply has left, or nobody waits for it any more."""
+        self._in_flight -= reply.admitted
+
+    def statistics(self) -> SimStatistics:
+        """Counts so far."""
+        return SimStatistics(
+            requests=self._by_status.total(),
+            by_status=dict(self._by_status),
+            distinct_bodies=len(self._seen),
+            answered_again=self._again,
+            in_flight=self._in_flight,
+            max_in_flight=self._max_in_flight,
+        )
+
+    # --- limits --------------------------------------------------------------------------------
+
+    def _turned_away(self, now: float) -> SimReply | None:
+        """A 429 if a limit is reached. Only the rate limit says when to come back."""
+        limit = self.options.concurrency
+        if limit is not None and self._in_flight >= limit:
+            message = f"too many requests in flight; the limit is {limit}"
+            return _refused(429, message, "requests", "rate_limit_exceeded")
+        rpm = self.options.rpm
+        if rpm is None:
+            return None
+        while self._admitted and self._admitted[0] <= now - WINDOW_S + SLACK_S:
+            self._admitted.popleft()
+        if len(self._admitted) < rpm:
+            return None
+        wait_s = self._admitted[0] + WINDOW_S - now
+        message = f"the limit is {rpm} requests a minute; try again in {wait_s:.3f}s"
+        wait_ms = math.ceil(wait_s * 1000)
+        headers = {
+            "retry-after": str(math.ceil(wait_s)),
+            "retry-after-ms": str(wait_ms),
+            **self._rate_headers(rpm, now),
+        }
+        return _refused(429, message, "requests", "rate_limit_exceeded", headers)
+
+    def _rate_headers(self, rpm: int, now: float) -> dict[str, str]:
+        """`reset` is when `remaining` next grows, as a Go duration."""
+        reset_s = self._admitted[0] + WINDOW_S - now if self._admitted else 0.0
+        return {
+            "x-ratelimit-limit-requests": str(rpm),
+            "x-ratelimit-remaining-requests": str(rpm - len(self._admitted)),
+            "x-ratelimit-reset-requests": f"{math.ceil(reset_s * 1000)}ms",
+        }
+
+    # --- one admitted request ------------------------------------------------------------------
+
+    def _admit(self, body: bytes, now: float) -> SimReply:
+        self._in_flight += 1
+        self._max_in_flight = max(self._max_in_flight, self._in_flight)
+        headers = dict(_HEADERS)
+        if self.options.rpm is not None:
+            self._admitted.append(now)
+            headers.update(self._rate_headers(self.options.rpm, now))
+        digest = hashlib.blake2b(body, digest_size=16, key=self._key).digest()
+        nth = self._seen[digest] = self._seen.get(digest, 0) + 1
+        headers["x-request-id"] = f"req-sim-{digest.hex()}-{nth}"
+        luck = uniform(hashlib.blake2b(digest + nth.to_bytes(8, "little")).digest())
+        chat = self._read(body)
+        if not isinstance(chat, Chat):
+            return _refused(400, chat, "invalid_request_error", "invalid_request", headers, True)
+        if luck[0] < self.options.error_rate:
+            return self._fault(luck, headers)
+        return self._answered_reply(chat, digest, luck, headers)
+
+    def _read(self, body: bytes) -> Chat | str:
+        """The request, or why it is refused."""
+        try:
+            chat: Chat = codec.decode_as(body, Chat, self._chats)
+        except codec.Undecodable as error:
+            return f"unreadable request: {error}"
+        if not chat.messages:
+            return "messages is empty"
+        if chat.stream or (chat.n or 1) != 1:
+            return "this simulator neither streams nor gives several choices"
+        if min(chat.max_tokens or 1, chat.max_completion_tokens or 1) < 1:
+            return "max_tokens is at least 1"
+        return chat
+
+    def _fault(self, luck: tuple[float, ...], headers: Mapping[str, str]) -> SimReply:
+        kind = _pick(FAULTS, luck[1])
+        delay_s = self._delay_s(TYPICAL_TOKENS, luck[2])
+        if kind == "reset":
+            return SimReply(0, {}, b"", delay_s, "reset")
+        if kind == "hang":
+            return SimReply(0, {}, b"", math.inf, "hang")
+        message, code = _TROUBLE[kind]
+        return SimReply(int(kind), headers, envelope(message, "server_error", code), delay_s * 0.25)
+
+    def _answered_reply(
+        self, chat: Chat, digest: bytes, luck: tuple[float, ...], headers: Mapping[str, str]
+    ) -> SimReply:
+        before = self._answered[digest] = self._answered.get(digest, 0) + 1
+        self._again += before == 2
+        spoken = self.cast.reply(chat, self._manner(luck))
+        message = {"role": "assistant", "content": spoken.text}
+        body = {
+            "id": f"chatcmpl-sim-{digest.hex()}",
+            "object": "chat.completion",
+            "created": 0,
+            "model": chat.model,
+            "choices": [{"index": 0, "message": message, "finish_reason": spoken.finish_reason}],
+            "usage": {
+                "prompt_tokens": spoken.prompt_tokens,
+                "completion_tokens": spoken.completion_tokens,
+                "total_tokens": spoken.prompt_tokens + spoken.completion_tokens,
+            },
+            "system_fingerprint": f"sim-{self.cast.seed}",
+            "simulated": True,
+        }
+        delay_s = self._delay_s(spoken.completion_tokens, luck[2])
+        return SimReply(200, headers, codec.encode(body), delay_s)
+
+    def _manner(self, luck: tuple[float, ...]) -> Manner:
+        options = self.options
+        if luck[3] < options.refusal_rate:
+            return "refused"
+        if luck[4] < options.truncation_rate:
+            return "cut"
+        if luck[5] < options.malformed_verdict_rate:
+            return MALFORMED[int(luck[6] * len(MALFORMED))]
+        return "plain"
+
+    def _delay_s(self, output_tokens: int, share: float) -> float:
+        if not self.options.latency_s:
+            return 0.0
+        length = 0.25 + 0.75 * output_tokens / TYPICAL_TOKENS
+        stretch = math.exp(self.options.latency_spread * normal(share))
+        return self.options.latency_s * length * stretch
+
+
+class SimulatorTransport:
+    """A Transport that needs no network: it waits on the running loop's clock. One account each."""
+
+    def __init__(self, options: SimOptions, cast: Cast) -> None:
+        self.simulator = Simulator(options, cast)
+
+    async def send(self, request: HttpRequest, endpoint: Endpoint) -> HttpReply:
+        """Raises TransportError for a reset connection, and when the reply takes too long."""
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        reply = self.simulator.answer(request.body, started)
+        try:
+            if reply.delay_s > endpoint.timeout_s:
+                await asyncio.sleep(endpoint.timeout_s)
+                raise TransportError(f"no whole reply within {endpoint.timeout_s:g} s")
+            await asyncio.sleep(reply.delay_s)
+        finally:
+            self.simulator.finish(reply)
+        if reply.fault:
+            raise TransportError("the connection was reset (simulated)")
+        return HttpReply(reply.status, reply.headers, reply.body, loop.time() - started)
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+    def statistics(self) -> SimStatistics:
+        """Counts so far."""
+        return self.simulator.statistics()
+
+
+_HEADERS: Mapping[str, str] = {"content-type": "application/json"}
+_TROUBLE: Mapping[str, tuple[str, str]] = {
+    "500": ("the server had an error (simulated)", "server_error"),
+    "503": ("the server is overloaded (simulated)", "server_is_overloaded"),
+}
+
+
+def envelope(message: str, kind: str, code: str) -> bytes:
+    """An error body as OpenAI writes it."""
+    return codec.encode({"error": {"message": message, "type": kind, "param": None, "code": code}})
+
+
+def _refused(
+    status: int,
+    message: str,
+    kind: str,
+    code: str,
+    headers: Mapping[str, str] = _HEADERS,
+    admitted: bool = False,
+) -> SimReply:
+    """An error at once."""
+    return SimReply(
+        status, {**_HEADERS, **headers}, envelope(message, kind, code), admitted=admitted
+    )
+
+
+def _pick(shares: Mapping[str, float], luck: float) -> str:
+    """The kind in whose share of (0, 1) `luck` falls."""
+    for kind, share in shares.items():
+        luck -= share
+        if luck < 0:
+            return kind
+    return kind

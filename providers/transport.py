@@ -1,0 +1,161 @@
+"""The one room that touches a socket, and where aiohttp's exceptions end.
+
+Rules: one session for all accounts, no cookie jar, no proxies from the environment, TLS verified,
+redirects never followed (they would carry the prompt to another host), a total deadline always, and a
+body is read up to a cap, since a hostile or broken server must not fill the memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import zlib
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from data.errors import ConfigError, TransportError
+from data.text import printable
+from providers.wire import Endpoint, HttpReply, HttpRequest
+
+MAX_BODY = 16 * 1024 * 1024
+"""Bytes of a reply body, after decompression."""
+CONNECT_S = 30.0
+BASE_HEADERS: Mapping[str, str] = {
+    "Content-Type": "application/json",
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "User-Agent": "alignsweep/0.1",
+}
+
+
+class AiohttpTransport:
+    """Transport over real HTTP. `connections` bounds the sockets of all accounts together."""
+
+    def __init__(self, connections: int) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=connections, ttl_dns_cache=300),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            raise_for_status=False,
+            headers=BASE_HEADERS,
+        )
+        self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
+
+    async def send(self, request: HttpRequest, endpoint: Endpoint) -> HttpReply:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        headers = {**endpoint.headers, **request.headers} if request.headers else endpoint.headers
+        try:
+            async with self._session.post(
+                endpoint.base_url + request.path,
+                data=request.body,
+                headers=headers,
+                timeout=self._timeout(endpoint.timeout_s),
+                allow_redirects=False,
+            ) as response:
+                body = await _read(response, MAX_BODY)
+                return HttpReply(
+                    response.status, _lowered(response.headers), body, loop.time() - started
+                )
+        except TimeoutError:
+            raise TransportError(f"no whole reply within {endpoint.timeout_s:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise TransportError(_told(error)) from None
+
+    async def get(self, url: str, *, max_bytes: int, timeout_s: float) -> HttpReply:
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        _refuse_unsafe(url)
+        try:
+            async with self._session.get(
+                url,
+                headers={"Accept": "*/*"},
+                timeout=self._timeout(timeout_s),
+                allow_redirects=False,
+            ) as response:
+                body = await _read(response, max_bytes)
+                return HttpReply(
+                    response.status, _lowered(response.headers), body, loop.time() - started
+                )
+        except TimeoutError:
+            raise TransportError(f"no whole reply within {timeout_s:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise TransportError(_told(error)) from None
+
+    async def aclose(self) -> None:
+        await self._session.close()
+
+    def _timeout(self, total_s: float) -> aiohttp.ClientTimeout:
+        timeout = self._timeouts.get(total_s)
+        if timeout is None:
+            timeout = aiohttp.ClientTimeout(total=total_s, sock_connect=min(CONNECT_S, total_s))
+            self._timeouts[total_s] = timeout
+        return timeout
+
+
+def _refuse_unsafe(url: str) -> None:
+    """https anywhere, http on this machine only; no name and password in it."""
+    where = printable(url.rpartition("@")[2], 120)
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError as error:
+        raise ConfigError(f"no URL: {printable(str(error), 120)}", where=where) from None
+    if "@" in parts.netloc:
+        raise ConfigError("a download URL carries no name or password", where=where)
+    if not host or parts.scheme not in ("http", "https"):
+        raise ConfigError("this is no https URL", where=where)
+    if parts.scheme == "http" and not _loopback(host):
+        raise ConfigError("plain http is refused", where=where, how="use https")
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes:
+    """The body, decompressed if the server compressed it unasked. Raises TransportError over the cap."""
+    if (response.content_length or 0) > cap:
+        response.close()
+        raise TransportError(
+            f"the reply announces {response.content_length} bytes; {cap} is the limit"
+        )
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > cap:
+            response.close()
+            raise TransportError(f"the reply is longer than {cap} bytes")
+        chunks.append(chunk)
+    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    return body if encoding in ("identity", "") else _decompressed(body, encoding, cap)
+
+
+def _decompressed(body: bytes, encoding: str, cap: int) -> bytes:
+    """Bounded, and complete: a cut gzip body is no reply."""
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise TransportError(f"the reply has an encoding nobody asked for: {printable(encoding)}")
+    stream = zlib.decompressobj(wbits=47)  # 32 + 15: gzip or zlib, told by the header
+    try:
+        text = stream.decompress(body, cap)
+    except zlib.error as error:
+        raise TransportError(f"the compressed reply is broken: {error}") from None
+    if not stream.eof:
+        raise TransportError("the compressed reply is cut or larger than the limit")
+    return text
+
+
+def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
+
+
+def _told(error: Exception) -> str:
+    """One safe line about a foreign exception: its kind and what it says."""
+    return printable(f"{type(error).__name__}: {error}", limit=200)
