@@ -8,7 +8,8 @@ the group's fdatasync. A Synced line names the durable offset.
 
 Reopening. A line that cannot be read, beyond the last provably durable offset, is the torn tail of a
 crash: it is cut away before the first append, or the next append would turn it into damage in the
-middle. A line that cannot be read before that offset is damage, and is refused with its place.
+middle. A line that cannot be read before that offset is damage, and is refused with its place. So is
+a whole line that says nothing we know: no crash makes one, a later version does.
 
 Failing. A short write is cut back and stops the run. A failed fdatasync stops the run and is never
 tried again: the kernel has already forgotten the pages.
@@ -22,19 +23,21 @@ import fcntl
 import os
 import socket
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, BinaryIO, Generic, TypeVar
 
 from cache.offload import Offload
 from data.codec import Undecodable, decode_record, encode
-from data.errors import JournalDamaged, RunBusy, StorageError
+from data.errors import DataError, JournalDamaged, RunBusy, StorageError
 from data.schema import Header, Record, Struct, Synced
+from data.text import printable
 
 FORMAT = 1
 GROUP = 64
 GROUP_S = 1.0
 _CRC_TAIL = len(b',"crc":"00000000"}')
+_fdatasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync
 
 Told = TypeVar("Told")
 
@@ -73,21 +76,38 @@ def intact(line: bytes) -> bool:
 def scan(
     path: Path, *, decode: Callable[[bytes], Record] = decode_record
 ) -> Iterator[tuple[Place, Record | None]]:
-    """Every line with its place; None where it is not intact (or not ended by a newline)."""
+    """Every line with its place; None where it is not intact. A last line without newline is not.
+
+    Raises JournalDamaged for an intact line that says nothing known, DataError for an unreadable file.
+    """
     offset = 0
-    with path.open("rb", buffering=1 << 20) as file:
-        for line in file:
+    with _opened(path) as file:
+        for number, line in enumerate(file, start=1):
             place = Place(offset, len(line))
             offset += len(line)
-            whole = line.endswith(b"\n") and intact(line[:-1])
-            yield place, _decoded(line, decode) if whole else None
+            if not line.endswith(b"\n"):
+                yield place, None
+                return  # a writer at work may add to it: its second half is no line of its own
+            yield place, _decoded(path, number, line, decode) if intact(line[:-1]) else None
 
 
-def _decoded(line: bytes, decode: Callable[[bytes], Record]) -> Record | None:
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb", buffering=1 << 20)
+    except OSError as error:
+        raise DataError(error.strerror or str(error), path=str(path)) from None
+
+
+def _decoded(path: Path, number: int, line: bytes, decode: Callable[[bytes], Record]) -> Record:
     try:
         return decode(line)
-    except Undecodable:
-        return None
+    except Undecodable as error:
+        raise JournalDamaged(
+            f"this line is whole and yet says nothing known here: {error}",
+            path=str(path),
+            line=number,
+            how="another version of alignsweep wrote it; nothing was changed",
+        ) from None
 
 
 # --- the run directory's lock ------------------------------------------------------------------
@@ -97,18 +117,25 @@ class RunLock:
     """One process per run directory. The lock dies with the process, so no stale one can remain."""
 
     def __init__(self, folder: Path) -> None:
-        self._fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        path = folder / "lock"
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            holder = os.pread(self._fd, 200, 0).decode("ascii", "replace").strip()
-            os.close(self._fd)
-            raise RunBusy(f"{folder} is in use by {holder or 'another process'}") from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._take(folder)
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        except OSError as error:
+            raise StorageError(f"cannot lock {path}: {error.strerror}") from None
 
     def close(self) -> None:
         os.close(self._fd)
+
+    def _take(self, folder: Path) -> None:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = printable(os.pread(self._fd, 200, 0).decode("utf-8", "replace").strip())
+            os.close(self._fd)
+            raise RunBusy(f"{folder} is in use by {holder or 'another process'}") from None
 
 
 # --- the file ----------------------------------------------------------------------------------
@@ -124,6 +151,7 @@ class Journal(Generic[Told]):
         self._fd, self._size, self._offload, self._tell = fd, size, offload, tell
         self._untold: list[Told] = []
         self._first, self._full = asyncio.Event(), asyncio.Event()
+        self._syncing = asyncio.Lock()
         self._broken = ""
 
     @classmethod
@@ -137,7 +165,7 @@ class Journal(Generic[Told]):
             fd = os.open(unborn, flags, 0o600)
             journal = cls(path, fd, 0, offload, tell)
             journal._write(seal(header))
-            os.fdatasync(fd)
+            _fdatasync(fd)
             unborn.rename(path)
             folder = os.open(path.parent, os.O_RDONLY)
             os.fsync(folder)
@@ -155,7 +183,7 @@ class Journal(Generic[Told]):
             fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
             if os.fstat(fd).st_size > size:
                 os.ftruncate(fd, size)
-            os.fdatasync(fd)
+            _fdatasync(fd)
         except OSError as error:
             raise StorageError(f"cannot open {path}: {error.strerror}") from None
         journal = cls(path, fd, size, offload, tell)
@@ -198,7 +226,8 @@ class Journal(Generic[Told]):
     async def sync(self) -> None:
         """Make everything appended so far durable, then tell it."""
         group, self._untold = self._untold, []
-        self._first, self._full = asyncio.Event(), asyncio.Event()
+        self._first.clear()
+        self._full.clear()
         await asyncio.shield(self._make_durable(group, self._size))
 
     async def aclose(self) -> None:
@@ -207,16 +236,18 @@ class Journal(Generic[Told]):
             if not self._broken:
                 await self.sync()
         finally:
+            self._broken = self._broken or f"{self.path} is closed"
             self._offload.close()
             os.close(self._fd)
 
     async def _make_durable(self, group: list[Told], end: int) -> None:
-        """Not to be cancelled half way: what is durable is also told."""
-        await self._fdatasync()
-        if group:
-            self._write(seal(Synced(end)))
-        for told in group:
-            self._tell(told)
+        """Not to be cancelled half way: what is durable is also told. One group after the other."""
+        async with self._syncing:
+            await self._fdatasync()
+            if group:
+                self._write(seal(Synced(end)))
+            for told in group:
+                self._tell(told)
 
     def _owe(self, told: Told) -> None:
         self._untold.append(told)
@@ -228,7 +259,7 @@ class Journal(Generic[Told]):
         if self._broken:
             raise StorageError(self._broken)
         try:
-            await self._offload.run(lambda: os.fdatasync(self._fd))
+            await self._offload.run(lambda: _fdatasync(self._fd))
         except OSError as error:
             self._broken = f"fdatasync of {self.path} failed: {error.strerror}"
             raise StorageError(self._broken) from None
@@ -245,7 +276,8 @@ class Journal(Generic[Told]):
             reason = "no space left on the device"
         if written != len(data):
             self._broken = f"cannot write {len(data)} bytes to {self.path}: {reason}"
-            os.ftruncate(self._fd, self._size)
+            with contextlib.suppress(OSError):  # else the next reopening cuts it
+                os.ftruncate(self._fd, self._size)
             raise StorageError(self._broken)
         place = Place(self._size, written)
         self._size += written
@@ -271,7 +303,21 @@ def survey(
     *,
     decode: Callable[[bytes], Record] = decode_record,
 ) -> Survey:
-    """Read a journal once, front to back, showing each good record to `visit`.
+    """`replay` with a visitor."""
+    replaying = replay(path, decode=decode)
+    while True:
+        try:
+            place, record = next(replaying)
+        except StopIteration as end:
+            found: Survey = end.value
+            return found
+        visit(place, record)
+
+
+def replay(
+    path: Path, *, decode: Callable[[bytes], Record] = decode_record
+) -> Generator[tuple[Place, Record], None, Survey]:
+    """Read a journal once, front to back: each good record with its place; at the end, the Survey.
 
     Raises JournalDamaged for damage before the last durable offset and for a file without a header.
     Records after the first bad line are not shown: they were never durable.
@@ -290,7 +336,7 @@ def survey(
         if record is None and bad is None:
             bad, bad_line = place, line
         elif record is not None and bad is None:
-            visit(place, record)
+            yield place, record
     if header is None:
         raise JournalDamaged(
             "an empty journal", path=str(path), how="remove the folder and start again"

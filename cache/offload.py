@@ -11,6 +11,7 @@ thread hop for many items and an idle one waits for nobody.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Generic, Protocol, TypeVar
@@ -56,11 +57,17 @@ class Lane(Generic[Item, Result]):
     """Collects single items into batches for one blocking function."""
 
     def __init__(
-        self, offload: Offload, work: Callable[[Sequence[Item]], Sequence[Result]]
+        self,
+        offload: Offload,
+        work: Callable[[Sequence[Item]], Sequence[Result]],
+        *,
+        gather_s: float = 0.0,
     ) -> None:
-        self._offload, self._work = offload, work
+        """`gather_s`: how long the first item of a batch waits for company."""
+        self._offload, self._work, self._gather_s = offload, work, gather_s
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._busy: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
 
     def put(self, item: Item) -> asyncio.Future[Result]:
         """Queue an item; the future holds its result, or the batch's exception."""
@@ -72,26 +79,34 @@ class Lane(Generic[Item, Result]):
 
     async def idle(self) -> None:
         """Wait until everything queued so far is done."""
+        self._hurry.set()
         while self._busy is not None:
             await asyncio.wait([self._busy])
+        self._hurry.clear()
 
     async def _drain(self) -> None:
         try:
             while self._waiting:
+                if self._gather_s and not self._hurry.is_set():
+                    await self._gather()
                 batch, self._waiting = self._waiting, []
                 await self._do(batch)
         finally:
             self._busy = None
 
+    async def _gather(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._gather_s):
+                await self._hurry.wait()
+
     async def _do(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
         items = [item for item, _ in batch]
         try:
             results = await self._offload.run(lambda: self._work(items))
+            for (_, future), result in zip(batch, results, strict=True):
+                if not future.done():
+                    future.set_result(result)
         except Exception as error:
             for _, future in batch:
                 if not future.done():
                     future.set_exception(error)
-            return
-        for (_, future), result in zip(batch, results, strict=True):
-            if not future.done():
-                future.set_result(result)

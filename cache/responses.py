@@ -1,14 +1,17 @@
 """The response cache: complete answers by content hash, shared by all runs of a user.
 
 SQLite in WAL mode, one writer thread, values compressed with zstd. A lookup sees what was put a moment
-ago. An entry that cannot be read is a miss, never a crash, and is overwritten by the next answer.
+ago. An entry that cannot be read is a miss, never a crash, and is overwritten by the next answer: a value
+begins with its own key and carries a checksum, so a damaged file gives no wrong answer either.
 Only complete answers come in here: no errors, no refusals, nothing truncated.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import zstandard
@@ -20,6 +23,8 @@ from data.schema import Response, Struct
 
 MAX_VALUE = 64 * 1024 * 1024
 """Bytes of one decompressed entry."""
+GATHER_S = 0.1
+"""Answers wait this long to be written together; until then they are found in memory."""
 MAX_PARAMETERS = 500
 """Keys of one SELECT."""
 _SCHEMA = """
@@ -50,25 +55,28 @@ class CacheRow(Struct, frozen=True):
 
 
 class ResponseStore:
-    """The file, with blocking calls. Used from one thread at a time."""
+    """The file, with blocking calls. Used from one thread at a time.
+
+    Every method raises DataError when the file cannot be used.
+    """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-        try:
+        self._path = path
+        with self._translated():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            path.touch(mode=0o600)
             self._db = sqlite3.connect(
                 path, timeout=30, isolation_level=None, check_same_thread=False
             )
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.execute(_SCHEMA)
-        except sqlite3.DatabaseError as error:
-            raise DataError(
-                f"not a usable response cache: {error}",
-                path=str(path),
-                how="move it away, or run with --no-cache",
-            ) from None
-        self._compress = zstandard.ZstdCompressor(level=3).compress
+        try:
+            with self._translated():
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=NORMAL")
+                self._db.execute(_SCHEMA)
+        except DataError:
+            self._db.close()
+            raise
+        self._compress = zstandard.ZstdCompressor(level=3, write_checksum=True).compress
         self._decompress = zstandard.ZstdDecompressor().decompress
         self._decoder = decoder(Response)
 
@@ -78,31 +86,33 @@ class ResponseStore:
         for start in range(0, len(keys), MAX_PARAMETERS):
             part = keys[start : start + MAX_PARAMETERS]
             marks = ",".join("?" * len(part))
-            rows = self._db.execute(
-                f"SELECT key, value FROM responses WHERE key IN ({marks})", part
-            )
+            with self._translated():
+                rows = self._db.execute(
+                    f"SELECT key, value FROM responses WHERE key IN ({marks})", part
+                ).fetchall()
             for key, value in rows:
-                response = self._read(value)
+                response = self._read(key, value)
                 if response is not None:
                     found[key] = response
         return found
 
     def put_many(self, entries: Iterable[Entry], now_s: float) -> None:
-        """One transaction."""
+        """One transaction: all of them or none."""
         rows = [
-            (e.key, e.identity, e.model, int(now_s), self._compress(encode(e.response)))
+            (e.key, e.identity, e.model, int(now_s), e.key + self._compress(encode(e.response)))
             for e in entries
         ]
-        self._db.execute("BEGIN IMMEDIATE")
-        self._db.executemany("INSERT OR REPLACE INTO responses VALUES (?,?,?,?,?)", rows)
-        self._db.execute("COMMIT")
+        with self._translated(), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany("INSERT OR REPLACE INTO responses VALUES (?,?,?,?,?)", rows)
 
     def info(self) -> list[CacheRow]:
         """A row per provider and model, largest first."""
-        rows = self._db.execute(
-            "SELECT identity, model, count(*), sum(length(value)), min(created_s), max(created_s)"
-            " FROM responses GROUP BY identity, model ORDER BY 4 DESC"
-        )
+        with self._translated():
+            rows = self._db.execute(
+                "SELECT identity, model, count(*), sum(length(value)), min(created_s),"
+                " max(created_s) FROM responses GROUP BY identity, model ORDER BY 4 DESC"
+            ).fetchall()
         return [CacheRow(*row) for row in rows]
 
     def prune(
@@ -118,19 +128,37 @@ class ResponseStore:
             values.append(model)
         if simulated:
             conditions.append("identity LIKE 'simulated:%'")
-        deleted = self._db.execute(
-            f"DELETE FROM responses WHERE {' AND '.join(conditions)}", values
-        ).rowcount
-        self._db.execute("VACUUM")
+        with self._translated():
+            deleted = self._db.execute(
+                f"DELETE FROM responses WHERE {' AND '.join(conditions)}", values
+            ).rowcount
+            self._db.execute("VACUUM")
         return deleted
 
     def close(self) -> None:
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with contextlib.suppress(sqlite3.Error):  # a courtesy: all is committed already
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._db.close()
 
-    def _read(self, value: bytes) -> Response | None:
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            text = self._decompress(value, max_output_size=MAX_VALUE)
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise DataError(
+                f"not a usable response cache: {error}",
+                path=str(self._path),
+                how="move it away, or run with --no-cache",
+            ) from None
+
+    def _read(self, key: object, value: object) -> Response | None:
+        if not isinstance(key, bytes) or not isinstance(value, bytes) or value[: len(key)] != key:
+            return None
+        packed = value[len(key) :]
+        try:
+            if zstandard.frame_content_size(packed) > MAX_VALUE:
+                return None
+            text = self._decompress(packed, max_output_size=MAX_VALUE)
             response: Response = decode_as(text, Response, self._decoder)
         except (zstandard.ZstdError, Undecodable):
             return None
@@ -142,17 +170,17 @@ class ResponseCache:
 
     def __init__(self, store: ResponseStore, offload: Offload, wall: Callable[[], float]) -> None:
         self._store, self._offload, self._wall = store, offload, wall
-        self._writes: Lane[Entry, None] = Lane(offload, self._write)
+        self._writes: Lane[Entry, None] = Lane(offload, self._write, gather_s=GATHER_S)
         self._unwritten: dict[bytes, Response] = {}
         self.trouble = ""
-        """Why answers could not be stored, if so: the run goes on without them."""
+        """Why answers could not be stored or found, if so: the run goes on without them."""
 
     async def get_many(self, keys: Sequence[bytes]) -> dict[bytes, Response]:
-        """Known answers, marked `cached`."""
+        """Known answers, marked `cached`. A file in trouble knows none."""
         unwritten = [(key, self._unwritten.get(key)) for key in keys]
         fresh = {key: response for key, response in unwritten if response is not None}
         absent = [key for key in keys if key not in fresh]
-        stored = await self._offload.run(lambda: self._store.get_many(absent)) if absent else {}
+        stored = await self._offload.run(lambda: self._look_up(absent)) if absent else {}
         return {
             key: replace(response, cached=True, attempts=0)
             for key, response in (stored | fresh).items()
@@ -161,7 +189,7 @@ class ResponseCache:
     def put(self, entry: Entry) -> None:
         """Remember an answer; it is written with the next batch."""
         self._unwritten[entry.key] = entry.response
-        self._writes.put(entry)
+        self._writes.put(entry).add_done_callback(lambda done: self._written(entry, done))
 
     async def aclose(self) -> None:
         """Everything put is written."""
@@ -169,11 +197,20 @@ class ResponseCache:
         await self._offload.run(self._store.close)
         self._offload.close()
 
-    def _write(self, entries: Sequence[Entry]) -> Sequence[None]:
+    def _look_up(self, keys: Sequence[bytes]) -> dict[bytes, Response]:
         try:
-            self._store.put_many(entries, self._wall())
-        except sqlite3.Error as error:
+            return self._store.get_many(keys)
+        except DataError as error:
             self.trouble = str(error)
-        for entry in entries:
-            self._unwritten.pop(entry.key, None)
+            return {}
+
+    def _write(self, entries: Sequence[Entry]) -> Sequence[None]:
+        self._store.put_many(entries, self._wall())
         return [None] * len(entries)
+
+    def _written(self, entry: Entry, done: asyncio.Future[None]) -> None:
+        """The file knows it now, or never will. A newer answer under the same key is still waiting."""
+        if self._unwritten.get(entry.key) is entry.response:
+            del self._unwritten[entry.key]
+        if not done.cancelled() and (error := done.exception()) is not None:
+            self.trouble = str(error)

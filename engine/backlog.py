@@ -2,7 +2,8 @@
 
 Three queues, none of which anybody waits to put into:
 
-- streams of trial numbers, one per model or judge, which take turns, so nobody starves;
+- streams of trial numbers, one per model or judge, which take turns, so nobody starves; where a
+  provider both answers and judges, the two stages take turns first, so judging keeps up;
 - ready jobs (rendered, encoded, not in the cache), in order of admission;
 - timed jobs (a retry), by the time at which they may be sent again; they go first when it has come.
 
@@ -46,7 +47,7 @@ class Backlog(Generic[J]):
 
     def __init__(self, most: int) -> None:
         self.credits = most
-        self._streams: deque[Stream] = deque()
+        self._stages: deque[tuple[str, deque[Stream]]] = deque()
         self._ready: deque[J] = deque()
         self._timed: list[tuple[float, int, J]] = []
         self._order = 0
@@ -54,21 +55,29 @@ class Backlog(Generic[J]):
 
     # numbers
 
-    def add_stream(self, stream: Stream) -> None:
-        self._streams.append(stream)
+    def add_stream(self, stream: Stream, stage: str) -> None:
+        """`stage` is "answer" or "judgment"."""
+        for name, streams in self._stages:
+            if name == stage:
+                streams.append(stream)
+                return
+        self._stages.append((stage, deque([stream])))
 
-    def drop_streams(self, name: str | None = None) -> None:
+    def drop_streams(self, stage: str | None = None, name: str = "") -> None:
         """Forget the numbers of one model or judge, or of all."""
-        self._streams = deque(s for s in self._streams if name is not None and s.name != name)
+        for own, streams in self._stages:
+            kept = [s for s in streams if stage is not None and (own, s.name) != (stage, name)]
+            streams.clear()
+            streams.extend(kept)
 
     def take_number(self) -> int | None:
-        """The next number, the streams taking turns. Takes a credit."""
+        """The next number: stages take turns, and within a stage its streams. Takes a credit."""
         if self.credits <= 0:
             return None
-        for _ in range(len(self._streams)):
-            stream = self._streams[0]
-            self._streams.rotate(-1)
-            number = stream.take()
+        for _ in range(len(self._stages)):
+            _, streams = self._stages[0]
+            self._stages.rotate(-1)
+            number = _next_of(streams)
             if number is not None:
                 self.credits -= 1
                 return number
@@ -124,3 +133,14 @@ class Backlog(Generic[J]):
     def _ring(self) -> None:
         if self._bell is not None and not self._bell.done():
             self._bell.set_result(None)
+
+
+def _next_of(streams: deque[Stream]) -> int | None:
+    """The next number of streams that take turns."""
+    for _ in range(len(streams)):
+        stream = streams[0]
+        streams.rotate(-1)
+        number = stream.take()
+        if number is not None:
+            return number
+    return None

@@ -63,6 +63,11 @@ class Options(Struct, frozen=True, kw_only=True):
     judge: bool = True
     retry_failed: bool = True
 
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The kinds of trials that this session does."""
+        return ("answer",) * self.generate + ("judgment",) * self.judge
+
 
 class Outcome(Struct, frozen=True, kw_only=True):
     """How a session ended."""
@@ -128,6 +133,7 @@ async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome
             client=Client(run.journal, cache, wall),
             tell=tell,
             dice=random.Random(loaded.sweep.seed),
+            stages=options.stages,
             retry_failed=options.retry_failed,
         )
         outside.stops(session)
@@ -245,6 +251,10 @@ def _planned(plan: Plan, ledger: Ledger, options: Options) -> list[Planned]:
                 len(judgments),
                 sum(ledger.states[n] > State.FAILED for n in numbers),
                 sum(ledger.states[n] > State.FAILED for n in judgments),
+                account=plan.sweep.models[m].provider,
+                refused=sum(ledger.states[n] == State.REFUSED for n in numbers),
+                unscorable=sum(ledger.states[n] == State.UNSCORABLE for n in judgments),
+                score_sum=ledger.score_sum(judgments),
             )
         )
     return rows

@@ -312,14 +312,17 @@ class _Outbox:
 
 
 def _writer(stream: IO[str]) -> Write:
-    """Past the stream's own buffer where there is a descriptor; what it cannot encode is escaped."""
+    """Past the stream's own buffer where it has a descriptor; what it cannot encode is escaped."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
         direct = _Direct(stream.fileno())
     except (OSError, ValueError, AttributeError):
-        return lambda text: _ignore(stream.write(text))
-    return lambda text: _ignore(direct.send(text.encode(encoding, "backslashreplace")))
+        direct = None
 
+    def write(text: str) -> None:
+        if direct is None:
+            stream.write(text)
+        else:
+            direct.send(text.encode(encoding, "backslashreplace"))
 
-def _ignore(_: object) -> None:
-    """How much was written is of no interest."""
+    return write

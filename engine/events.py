@@ -27,6 +27,10 @@ class Planned(Struct, frozen=True):
     judgments_done: int = 0
     account: str = ""
     """The account that answers for this model, so that the console can say what it waits for."""
+    refused: int = 0
+    unscorable: int = 0
+    score_sum: float = 0.0
+    """Of what is done already."""
 
 
 class AnswerSaved(Struct, frozen=True):
@@ -222,10 +226,12 @@ class _Model:
         self.plan = plan
         self.answers_done, self.judgments_done = plan.answers_done, plan.judgments_done
         self.answers_reused, self.judgments_reused = plan.answers_done, plan.judgments_done
-        self.failed = self.refused = self.retries = self.unscorable = 0
+        self.failed = self.retries = 0
+        self.refused, self.unscorable = plan.refused, plan.unscorable
         self.answers_failed = 0
         self.saved: float | None = None
-        self.score_sum, self.scored = 0.0, 0
+        self.score_sum = plan.score_sum
+        self.scored = plan.judgments_done - plan.unscorable
         self.rate = Rate()
         self.stopped = ""
 

@@ -24,8 +24,8 @@ STALLED_S = 120.0
 SILENT_S = 30.0
 """When nothing at all finished for so long, the total bar gives way to the reason."""
 EVENTS = 8
-INTERIM_ANSWERS, INTERIM_JUDGMENTS = 100, 200
-"""A mean over less than this tempts without telling."""
+ENOUGH = 20
+"""A mean over fewer judgments tempts without telling."""
 
 ASCII = str.maketrans("━─×·▶◷✓✗–…", "#-x.>~+x-~")
 """One cell for one cell: what is drawn where East Asian ambiguous characters are wide."""
@@ -211,7 +211,7 @@ class _Table:
             _Column(100, "retry", 5, lambda m: figures.some(m.retries)),
             _Column(72, "/min", 4, lambda m: figures.rate(m.per_minute)),
             _Column(160, "eta", 12, lambda m: _range(outlook.models.get(m.name))),
-            _Column(160, "interim", 7, _interim, "dim"),
+            _Column(100, "so far", 6, _so_far, "dim"),
         )
         self._columns = [c for c in numbers if columns >= c.screen]
         if columns < 160:
@@ -307,9 +307,9 @@ def _started(row: ModelRow, done: int) -> str:
     return str(done) if row.answers_done or row.judgments_done or row.failed else figures.NONE
 
 
-def _interim(row: ModelRow) -> str:
-    enough = row.answers_done >= INTERIM_ANSWERS and row.judgments_done >= INTERIM_JUDGMENTS
-    return figures.score(row.mean_score if enough else None)
+def _so_far(row: ModelRow) -> str:
+    """The mean score of all verdicts so far."""
+    return figures.score(row.mean_score if row.judgments_done >= ENOUGH else None)
 
 
 def _range(estimate: Estimate | None) -> str:

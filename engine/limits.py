@@ -1,8 +1,9 @@
 """What one account allows, and the gate where its calls wait for it: the only import of aiolimiter.
 
 A gate is passed by one caller at a time, in the order of arrival, because aiolimiter alone is no queue:
-it lets newcomers past, and starts with a burst. Behind the gate it only spaces requests, one every
-60 / rpm seconds, so at most rpm go out in any minute.
+it lets newcomers past, and starts with a burst. Behind the gate it only spaces requests: one every
+60 / rpm seconds, or at high rates a handful every 20 ms, since timers are no finer than 1 ms; in
+either case at most rpm go out in any minute.
 
 A pause (a 429) holds everybody at the gate until it ends; nobody in the line loses his place.
 """
@@ -13,6 +14,8 @@ import asyncio
 
 from aiolimiter import AsyncLimiter
 
+TICK_S = 0.02
+"""At high rates as many requests as belong to this much time may go out together."""
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
 
@@ -22,7 +25,7 @@ class Limits:
 
     def __init__(self, *, rpm: float | None, concurrency: int) -> None:
         self.rpm, self.concurrency = rpm, concurrency
-        self._spacing = AsyncLimiter(1, 60.0 / rpm) if rpm else None
+        self._spacing = _spacing(rpm) if rpm else None
         self._paused_until = 0.0
         self._pause_s = FIRST_PAUSE_S
         self._waiting = ""
@@ -56,3 +59,11 @@ class Limits:
         if left > 0:
             return f"429 retry-after {left:.0f} s"
         return self._waiting
+
+
+def _spacing(rpm: float) -> AsyncLimiter:
+    """A bucket of `handful` that drips so slowly that a full one and a minute's drip make up rpm."""
+    handful = int(rpm * TICK_S / 60.0)
+    if handful <= 1:
+        return AsyncLimiter(1, 60.0 / rpm)
+    return AsyncLimiter(handful, 60.0 * handful / (rpm - handful))

@@ -12,6 +12,7 @@ Numbers hold for one process only; on disk a trial is written out in full, so th
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
@@ -163,6 +164,8 @@ class Ledger:
         self.states = bytearray(len(plan))
         self.offsets = array("q", [-1]) * plan.answers
         self.lengths = array("l", [0]) * plan.answers
+        self.scores = array("f", [math.nan]) * plan.judgments
+        """By judgment, counted from 0; NaN: none."""
         self.foreign = 0
         """Records of trials that this sweep does not ask for."""
 
@@ -177,6 +180,13 @@ class Ledger:
         self.states[number] = self._state(record)
         if number < self.plan.answers:
             self.offsets[number], self.lengths[number] = offset, length
+        elif isinstance(record, Judgment) and record.verdict is not None:
+            self.scores[number - self.plan.answers] = record.verdict.score
+
+    def score_sum(self, judgments: Sequence[int]) -> float:
+        """The sum of the scores that these judgments have."""
+        found = (self.scores[n - self.plan.answers] for n in judgments)
+        return math.fsum(score for score in found if not math.isnan(score))
 
     def state(self, number: int) -> State:
         return State(self.states[number])

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import anyio
 
@@ -61,13 +61,14 @@ class Session:
         client: Client,
         tell: Callable[[Event], None],
         dice: random.Random,
+        stages: Collection[str] = ("answer", "judgment"),
         retry_failed: bool = True,
     ) -> None:
         self._run = run
         self._plan, self._ledger, self._journal = run.plan, run.ledger, run.journal
         self._selection, self._rubrics, self._pools = selection, rubrics, pools
         self._client, self._tell, self._dice = client, tell, dice
-        self._retry_failed = retry_failed
+        self._stages, self._retry_failed = stages, retry_failed
         self._sweep = run.plan.sweep
         self._accounts = [account for pool in pools.values() for account in pool.accounts]
         self._alive = 0
@@ -76,6 +77,8 @@ class Session:
         self._recent: OrderedDict[int, str] = OrderedDict()
         self._stopped_parties: set[tuple[str, str]] = set()
         self._stops: list[Stopped] = []
+        self._answer_streams: dict[str, Stream] = {}
+        self._judge_streams: list[Stream] = []
         self._poke = asyncio.Event()
         self._done = asyncio.Event()
         self._quiet = asyncio.Event()
@@ -129,17 +132,19 @@ class Session:
         plan, chosen = self._plan, self._selection
         for model in chosen.models:
             spec = self._sweep.models[model]
-            if spec.provider in self._pools:
+            if "answer" in self._stages and spec.provider in self._pools:
                 numbers = plan.answer_numbers([model], chosen.items)
                 owed = (n for n in numbers if self._owed(n))
-                self._pools[spec.provider].backlog.add_stream(Stream(spec.name, owed))
+                stream = Stream(spec.name, owed)
+                self._answer_streams[spec.name] = stream
+                self._pools[spec.provider].backlog.add_stream(stream, "answer")
         self._judge_streams = [
             Stream(judge.name, self._owed_judgments(j))
             for j, judge in enumerate(self._sweep.judges)
         ]
         for judge, stream in zip(self._sweep.judges, self._judge_streams, strict=True):
-            if judge.provider in self._pools:
-                self._pools[judge.provider].backlog.add_stream(stream)
+            if "judgment" in self._stages and judge.provider in self._pools:
+                self._pools[judge.provider].backlog.add_stream(stream, "judgment")
 
     def _owed_judgments(self, judge: int) -> Iterator[int]:
         """Judgments of answers that earlier sessions left behind."""
@@ -306,7 +311,7 @@ class Session:
         elif error.scope == "model" and self._party(job) not in self._stopped_parties:
             kind, name = self._party(job)
             self._stopped_parties.add((kind, name))
-            pool.backlog.drop_streams(name)
+            pool.backlog.drop_streams(kind, name)
             self._tell_stop(Stopped("model", name, error.kind, str(error)))
         if pool.stopped is not None:
             for waiting in pool.backlog.take_all():
@@ -405,7 +410,8 @@ class Session:
         if following is None or not self._owed(following):
             return
         model = self._sweep.models[self._plan.model_index(following)]
-        self._pools[model.provider].backlog.add_stream(Stream(model.name, iter([following])))
+        if model.name in self._answer_streams:
+            self._answer_streams[model.name].add(following)
 
     def _end(self, job: Job) -> None:
         """This job is over, one way or another."""

@@ -68,8 +68,9 @@ class SimOptions(codec.Table, frozen=True):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is a number from 0 up, not {getattr(self, name):g}")
         for name in ("rpm", "concurrency"):
-            if (getattr(self, name) or 1) < 1:
-                raise ValueError(f"{name} is at least 1, not {getattr(self, name)}")
+            limit = getattr(self, name)
+            if limit is not None and limit < 1:
+                raise ValueError(f"{name} is at least 1, not {limit}")
 
 
 def sim_options(values: Mapping[str, Any], *, where: str) -> SimOptions:
@@ -210,9 +211,10 @@ class Simulator:
             return f"unreadable request: {error}"
         if not chat.messages:
             return "messages is empty"
-        if chat.stream or (chat.n or 1) != 1:
+        if chat.stream or chat.n not in (None, 1):
             return "this simulator neither streams nor gives several choices"
-        if min(chat.max_tokens or 1, chat.max_completion_tokens or 1) < 1:
+        limits = (chat.max_tokens, chat.max_completion_tokens)
+        if any(limit is not None and limit < 1 for limit in limits):
             return "max_tokens is at least 1"
         return chat
 

@@ -209,14 +209,15 @@ def test_ascii_replaces_every_sign_of_ours() -> None:
         assert line.isascii()
 
 
-def test_an_interim_mean_is_shown_only_wide_and_only_on_enough() -> None:
-    """It tempts without telling."""
+def test_a_mean_so_far_is_shown_from_100_columns_and_only_on_enough() -> None:
+    """A mean over few verdicts tempts without telling."""
     run = tally(["m"])
-    work(run, "m", 100, 199, 1.0)
+    work(run, "m", 100, 19, 1.0)
     assert "7.00" not in line_of(run.progress(2.0), "m", 200)
     work(run, "m", 0, 1, 1.0)
     assert "7.00" in line_of(run.progress(2.0), "m", 200)
-    assert "7.00" not in line_of(run.progress(2.0), "m", 120)
+    assert "7.00" in line_of(run.progress(2.0), "m", 100)
+    assert "7.00" not in line_of(run.progress(2.0), "m", 80)
 
 
 # --- forecast ----------------------------------------------------------------------------------

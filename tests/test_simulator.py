@@ -37,6 +37,7 @@ SMALL = Benchmark(name="small", title="small", questions=QUESTIONS, sha256="")
 CAST = Cast(0, [SMALL], [published()])
 CODEC = OpenAIChat()
 ENDPOINT = Endpoint("simulated:", {}, 30.0)
+ENDPOINT_SLOW = Endpoint("simulated:", {}, 3600.0)
 
 
 def body(text: str = "第1题是什么？", model: str = "qwen-7b-chat", **more: Any) -> bytes:
@@ -102,6 +103,7 @@ def test_a_reply_is_read_by_the_codec_and_says_that_it_is_simulated() -> None:
         b'{"model": "m", "messages": [{"role": "user", "content": 7}]}',
         body(stream=True),
         body(n=2),
+        body(n=0),
         body(max_tokens=0),
     ],
 )
@@ -173,7 +175,7 @@ def test_over_the_concurrency_limit_comes_a_429_without_a_word_when() -> None:
     refused = simulator.answer(body(), 0.0)
     assert (one.status, two.status, refused.status) == (200, 200, 429)
     assert dict(refused.headers) == {"content-type": "application/json"}
-    assert error_of(refused).retry_after_s is None  # type: ignore[attr-defined]
+    assert error_of(refused).retry_after_s is None
     simulator.finish(refused)
     assert simulator.answer(body(), 0.0).status == 429
     simulator.finish(one)
@@ -284,22 +286,18 @@ def test_the_transport_waits_on_the_loops_clock() -> None:
     assert transport.statistics().in_flight == 0
 
 
-ENDPOINT_SLOW = Endpoint("simulated:", {}, 3600.0)
-
-
 def test_resets_and_silence_are_transport_errors_at_their_time() -> None:
     """Silence lasts as long as the client's own timeout."""
     transport = SimulatorTransport(SimOptions(error_rate=1.0, latency_s=1.0), CAST)
-    told: Counter[str] = Counter()
+    told: dict[str, list[float]] = {"reset": [], "no whole reply within 30 s": []}
 
     async def send(request: bytes) -> None:
-        started = anyio.current_time()
         try:
-            await transport.send(HttpRequest(CODEC.path, request), ENDPOINT)
+            reply = await transport.send(HttpRequest(CODEC.path, request), ENDPOINT)
+            assert reply.status in (500, 503)
         except TransportError as error:
-            told[error.message] += 1
-            took_s = anyio.current_time() - started
-            assert took_s == pytest.approx(30.0) or "reset" in error.message
+            kind = "reset" if "reset" in error.message else error.message
+            told[kind].append(anyio.current_time())
 
     async def main() -> None:
         async with anyio.create_task_group() as group:
@@ -307,7 +305,10 @@ def test_resets_and_silence_are_transport_errors_at_their_time() -> None:
                 group.start_soon(send, request)
 
     virtually(main)
-    assert set(told) == {"the connection was reset (simulated)", "no whole reply within 30 s"}
+    silence, resets = told["no whole reply within 30 s"], told["reset"]
+    assert silence == [pytest.approx(30.0)] * len(silence)
+    assert max(resets) < 30
+    assert len(resets) > len(silence) > 5
     assert transport.statistics().in_flight == 0
 
 

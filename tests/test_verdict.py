@@ -449,9 +449,8 @@ def test_hostile_texts_take_no_quadratic_time() -> None:
         "    body = piece * (200 * 1024 // len(piece.encode()))\n"
         "    half = body[: len(body) // 2]\n"
         "    for text in (body, '{' + body, half + '}' * len(half), '{\\'综合得分\\': 7' + body):\n"
-        "        for quotation in (None, markers):\n"
-        "            read_robust(text, expected=expected, quotation=quotation)\n"
+        "        read_robust(text, expected=expected, quotation=markers)\n"
     )
     assert unicodedata.combining("\u0316") < unicodedata.combining("\u0300")  # a run NFKC must sort
     argument = json.dumps([pieces, DIMENSIONS, MARKERS])
-    subprocess.run([sys.executable, "-c", script, argument], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", script, argument], check=True, timeout=20)

@@ -30,7 +30,7 @@ def say(loaded: Loaded, options: Options, outcome: Outcome, command: str) -> Non
         run_dir=str(options.folder),
         file=sys.stdout,
         files=files,
-        next_command=_next_command(outcome, options, command),
+        next_command=_next_command(loaded, outcome, options, command),
     )
     for note in outcome.notes:
         typer.echo(f"note: {printable(note)}", err=True)
@@ -58,7 +58,9 @@ def _leave_reports(options: Options, scores: Scores) -> list[str]:
     return ["report/leaderboard.md", "report/leaderboard.csv"]
 
 
-def _next_command(outcome: Outcome, options: Options, command: str) -> str:
-    if outcome.state == "complete":
-        return f"alignsweep report {options.folder}" if options.judge else ""
-    return command
+def _next_command(loaded: Loaded, outcome: Outcome, options: Options, command: str) -> str:
+    if outcome.state != "complete":
+        return command
+    if options.judge:
+        return f"alignsweep report {options.folder}"
+    return f"alignsweep judge {loaded.path}" if loaded.sweep.judges else ""

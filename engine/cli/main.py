@@ -19,6 +19,7 @@ app = typer.Typer(
     help="Judge many language models on many questions: fast, resumable, nothing lost.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (run, plan, init, report, simulate, demo):

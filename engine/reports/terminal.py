@@ -173,7 +173,7 @@ def _console(file: IO[str], columns: int | None, colour: bool | None) -> Console
 
 def _say(console: Console, text: str) -> None:
     """A line that may wrap: nothing in it may be lost."""
-    console.print(Text(text), soft_wrap=True)
+    console.print(Text(text), soft_wrap=not console.is_terminal)
 
 
 def _done(progress: Progress, kind: str) -> str:
