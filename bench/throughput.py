@@ -65,12 +65,14 @@ def measure(questions: int, in_flight: int, given: Path | None) -> None:
             ours = timed(run, cwd=folder, env=env)
             count = _write_bodies(folder)
             bare = timed(
-                [sys.executable, "-m", "bench.throughput", "--bare", url]
-                + [str(folder / "bodies"), str(in_flight)],
+                [
+                    *(sys.executable, "-m", "bench.throughput", "--bare", url),
+                    *(str(folder / "bodies"), str(in_flight)),
+                ],
                 cwd=Path(__file__).parents[1],
                 env=env,
             )
-            os.rename(folder / "runs" / "bench", folder / "runs" / "first")
+            (folder / "runs" / "bench").rename(folder / "runs" / "first")
             again = timed(run, cwd=folder, env=env)
         _print(count, in_flight, ours, bare, again)
 

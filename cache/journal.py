@@ -67,7 +67,7 @@ def seal(record: Record) -> bytes:
 
 def intact(line: bytes) -> bool:
     """Is this (without its newline) a line that `seal` made?"""
-    if len(line) < _CRC_TAIL or not line.endswith(b'"}'):
+    if len(line) <= _CRC_TAIL or not line.endswith(b'"}'):
         return False
     body, tail = line[:-_CRC_TAIL], line[-_CRC_TAIL:]
     return tail == b',"crc":"%08x"}' % zlib.crc32(body)

@@ -5,7 +5,8 @@
 `identity` belongs to the provider: interchangeable keys and mirrors of one service share it, and a
 simulator's begins with `simulated:`, so simulated and real never meet. The path is hashed because some
 APIs name the model there. The body is the bytes that are sent, so no parameter can be forgotten and no
-timeout can leak in; no header is hashed, so no secret is. `draw` tells independent answers to the same words apart.
+timeout can leak in; no header is hashed, so no secret is. `draw` tells independent answers to the same
+words apart.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ A preset is data (`providers.toml`); so is the user's table. Whatever the user s
 
 from __future__ import annotations
 
+import difflib
+import re
 import tomllib
 from importlib import resources
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 from data.codec import Table, convert, plain
 from data.errors import ConfigError
 from data.schema import ProviderSpec
+from data.text import printable
 
 
 class ProviderTable(Table, frozen=True, kw_only=True, omit_defaults=True):
@@ -47,17 +50,25 @@ def presets() -> dict[str, ProviderTable]:
 
 def resolve(name: str, table: ProviderTable, *, where: str) -> ProviderSpec:
     """The user's table over the preset of the same name. Raises ConfigError."""
-    preset = presets().get(name, ProviderTable())
+    known = presets()
+    if name not in known and table == ProviderTable():
+        near = difflib.get_close_matches(name, known, n=1)
+        raise ConfigError(
+            f"unknown provider `{printable(name, 80)}`",
+            where=where,
+            how=(f"did you mean `{near[0]}`? " if near else "")
+            + f"known: {', '.join(sorted(known))}; or define it: [providers.NAME]",
+        )
+    preset = known.get(name, ProviderTable())
     merged: dict[str, Any] = {**plain(preset), **plain(table)}
     merged.pop("checked", None)
     merged["options"] = merged.pop("simulator", {})
     for key in ("api", "base_url"):
         if key not in merged:
-            known = ", ".join(sorted(presets()))
             raise ConfigError(
-                f"provider `{name}` has no `{key}`",
+                f"provider `{printable(name, 80)}` has no `{key}`",
                 where=where,
-                how=f"give it one, or use a known provider's name: {known}",
+                how=f"give it one, or use a known provider's name: {', '.join(sorted(known))}",
             )
     if "api_key_file" in plain(table) and "api_key_env" not in plain(table):
         merged.pop("api_key_env", None)
@@ -71,8 +82,13 @@ def is_embedded(spec: ProviderSpec) -> bool:
 
 
 def identity(merged: dict[str, Any]) -> str:
-    """Whose answers these are, as far as the cache is concerned: the normalised base URL, or
-    `simulated:` and the simulator's seed, wherever that simulator runs."""
-    if merged.get("simulated"):
+    """Whose answers these are, as far as the cache is concerned: the normalised base URL.
+
+    A simulator's begins with `simulated:`; the embedded one's goes on with its seed, which a
+    simulator at an address of its own keeps to itself.
+    """
+    if merged.get("simulated") and merged["base_url"] == EMBEDDED:
         return f"simulated:{merged['options'].get('seed', 0)}"
-    return str(merged["base_url"]).rstrip("/").lower()
+    url = str(merged["base_url"]).rstrip("/")
+    url = re.sub(r"^[^/]*//[^/]*", lambda host: host[0].lower(), url)
+    return f"simulated:{url}" if merged.get("simulated") else url

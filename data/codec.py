@@ -12,8 +12,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,12 +23,15 @@ import orjson
 
 from data.errors import ConfigError, DataError
 from data.schema import Record
+from data.text import printable
 
 T = TypeVar("T")
 
 _encoder = msgspec.json.Encoder()
 _records: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 _BOM = b"\xef\xbb\xbf"
+_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
+"""Every bracket outside a string (and the strings, to be passed over)."""
 NESTING = 200
 """Deepest nesting that is decoded at all: real replies have less than ten levels."""
 
@@ -65,18 +69,20 @@ def sha256(data: bytes) -> str:
 
 
 def decode(data: bytes) -> Any:
-    """Tolerant JSON: a BOM, lone surrogate escapes and big integers are read, NaN is not.
+    """Tolerant JSON: a BOM, lone surrogate escapes and big integers are read, NaN and inf are not.
 
-    Raises Undecodable.
+    An integer beyond 64 bits comes out as a float. Raises Undecodable.
     """
     try:
+        _refuse_deep(data)
         return orjson.loads(data)
     except orjson.JSONDecodeError:
         pass
+    except ValueError as error:
+        raise Undecodable(str(error)) from None
     try:
         text = data.removeprefix(_BOM).decode("utf-8", errors="replace")
-        _refuse_deep(text)
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise Undecodable(str(error)) from None
 
@@ -94,7 +100,7 @@ def decode_as(data: bytes, kind: Any, decoder: Any = None) -> Any:
     """Decode straight into a record type, tolerantly. Raises Undecodable."""
     try:
         return decoder.decode(data) if decoder else msgspec.json.decode(data, type=kind)
-    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError):
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
         pass
     try:
         return msgspec.convert(decode(data), kind)
@@ -117,8 +123,9 @@ def plain(record: Any) -> Any:
     return msgspec.to_builtins(record)
 
 
-def convert(value: Any, kind: type[T], *, where: str) -> T:
-    """A parsed TOML or JSON value as `kind`, strictly.
+def convert(value: Any, kind: type[T], *, where: str | Callable[[str], str]) -> T:
+    """A parsed TOML or JSON value as `kind`, strictly. `where` is the place of the value, or says the
+    place of one of its keys (`""`: of the whole).
 
     Raises ConfigError that names the place and, for a misspelt key, the nearest one that exists.
     """
@@ -156,6 +163,8 @@ def read_bytes(path: Path) -> bytes:
     """The whole file. Raises DataError with a plain reason."""
     try:
         return path.read_bytes()
+    except ValueError:
+        raise DataError("no file has a name like this", path=printable(str(path))) from None
     except OSError as error:
         raise DataError(_reason(error), path=str(path)) from None
 
@@ -181,30 +190,42 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is no JSON number")
 
 
-def _refuse_deep(text: str) -> None:
-    """Stop before the standard library builds a tower of a million lists."""
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if math.isinf(number):
+        raise ValueError(f"{digits[:20]} is too large for a number")
+    return number
+
+
+def _refuse_deep(data: bytes) -> None:
+    """Stop before anybody builds a tower of a million lists. Few brackets need no second look."""
+    if data.count(b"[") + data.count(b"{") <= NESTING:
+        return
     depth = 0
-    for char in re.findall(r'"(?:[^"\\]|\\.)*"|[\[\]{}]', text):
-        if char in "[{":
+    for char in _BRACKETS.findall(data):
+        if char in b"[{":
             depth += 1
             if depth > NESTING:
                 raise ValueError(f"nested deeper than {NESTING} levels")
-        elif char in "]}":
+        elif char in b"]}":
             depth -= 1
 
 
-def _explained(message: str, kind: Any, where: str) -> ConfigError:
+def _explained(message: str, kind: Any, where: str | Callable[[str], str]) -> ConfigError:
     """msgspec's sentence, turned into: what, where, how."""
     what, _, path = message.partition(" - at `$")
     place = path.rstrip("`").lstrip(".")
-    unknown = re.search(r"unknown field `(.+)`", what)
+    unknown = re.search(r"unknown field `(.+)`", what, re.DOTALL)
+    if callable(where):
+        where = where(place or (unknown[1] if unknown else ""))
     if not unknown:
-        return ConfigError(what, where=f"{where}: {place}" if place else where)
+        what = re.sub(r"Object missing required field (`.+`)", r"\1 is missing", what)
+        return ConfigError(printable(what), where=f"{where}: {place}" if place else where)
     names = _known_keys(kind, place)
     near = difflib.get_close_matches(unknown[1], names, n=1)
     how = f"did you mean `{near[0]}`?" if near else f"known here: {', '.join(sorted(names))}"
     inside = f" in [{place}]" if place else ""
-    return ConfigError(f"unknown key `{unknown[1]}`{inside}", where=where, how=how)
+    return ConfigError(f"unknown key `{printable(unknown[1], 80)}`{inside}", where=where, how=how)
 
 
 def _known_keys(kind: Any, place: str) -> list[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
+from data.codec import replace
 from data.errors import CallError
 from data.schema import Draw, ProviderSpec, Request, Response, Trial
 from engine.backlog import Backlog
@@ -19,6 +20,7 @@ from providers.wire import Endpoint, HttpReply, HttpRequest, Provider, Transport
 
 CREDITS_PER_SLOT = 4
 LEAST_CREDITS = 256
+SECRET_LENGTH = 8
 
 
 class Job:
@@ -55,8 +57,9 @@ class Job:
         """The marks around the candidate's text in a judge's request."""
 
     def carries(self, request: Request, http: HttpRequest, key: bytes) -> None:
-        """Load the next exchange."""
+        """Load the next ask; attempts are counted per ask."""
         self.http, self.key, self.draw, self.model = http, key, request.draw, request.model
+        self.tries = Tries()
 
 
 class Pool:
@@ -93,9 +96,10 @@ class Account:
         """One exchange. Raises TransportError."""
         self.in_flight += 1
         try:
-            return await self._transport.send(request, self._endpoint)
+            reply = await self._transport.send(request, self._endpoint)
         finally:
             self.in_flight -= 1
+        return reply if reply.status == 200 else _blotted(reply, self._endpoint.key)
 
     def view(self, now: float) -> AccountView:
         """What the console shows of this account."""
@@ -113,3 +117,10 @@ class Account:
             queued=self.pool.backlog.queued,
             stopped=stopped.kind if stopped else "",
         )
+
+
+def _blotted(reply: HttpReply, key: str) -> HttpReply:
+    """An error reply without the key that some servers repeat in it. (Dummy keys are words.)"""
+    if len(key) < SECRET_LENGTH or key.encode() not in reply.body:
+        return reply
+    return replace(reply, body=reply.body.replace(key.encode(), b"[key]"))

@@ -21,6 +21,9 @@ from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 J = TypeVar("J")
+SLACK_S = 1e-6
+"""A timer may fire a hair before its time (asyncio's clock resolution); that counts as its time, or
+a clock that only jumps would never get there."""
 
 
 class Stream:
@@ -111,7 +114,7 @@ class Backlog(Generic[J]):
         """Wait for a job that may be sent now. One caller at a time (see the gate in accounts.py)."""
         loop = asyncio.get_running_loop()
         while True:
-            if self._timed and self._timed[0][0] <= loop.time():
+            if self._timed and self._timed[0][0] <= loop.time() + SLACK_S:
                 return heapq.heappop(self._timed)[2]
             if self._ready:
                 return self._ready.popleft()

@@ -24,12 +24,12 @@ from data.errors import AlignsweepError, ConfigError, StorageError
 from data.schema import Answer, Failure, ProviderSpec, Response, Struct, Trial
 from engine.accounts import Account, Pool
 from engine.client import Client
-from engine.config import Loaded, Selection
+from engine.config import Loaded
 from engine.events import Event, Noted, Planned, Progress, Stopped, Tally
 from engine.keys import key_of
 from engine.plan import JUDGEABLE, Ledger, Plan, State
 from engine.rundir import Opened, open_run
-from engine.sweep import Session
+from engine.sweep import Options, Session
 from providers.registry import DIALECTS
 from providers.wire import Endpoint, Transport
 
@@ -38,6 +38,8 @@ View = Callable[[Callable[[], Progress]], Coroutine[Any, Any, None]]
 """Shows a run until cancelled: it is given the way to the latest Progress."""
 Stops = Callable[[Session], None]
 """Told once, when the session begins: how Ctrl-C reaches it."""
+Transports = Callable[[Sequence[ProviderSpec], Loaded], dict[str, Transport]]
+"""Makes what reaches the providers, by their names."""
 
 
 class Outside(Struct, frozen=True):
@@ -50,23 +52,8 @@ class Outside(Struct, frozen=True):
     """Seconds since the epoch at the moment of starting."""
     view: View
     stops: Stops
-
-
-class Options(Struct, frozen=True, kw_only=True):
-    """How this session goes about it."""
-
-    folder: Path
-    selection: Selection
-    answers: tuple[GivenAnswer, ...] = ()
-    """Answers from elsewhere, to be judged."""
-    generate: bool = True
-    judge: bool = True
-    retry_failed: bool = True
-
-    @property
-    def stages(self) -> tuple[str, ...]:
-        """The kinds of trials that this session does."""
-        return ("answer",) * self.generate + ("judgment",) * self.judge
+    transports: Transports | None = None
+    """None: sockets, and a simulator for each embedded provider."""
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -127,14 +114,12 @@ async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome
             tell(planned)
         session = Session(
             run,
-            options.selection,
+            options,
             rubrics=loaded.rubrics,
             pools=pools,
             client=Client(run.journal, cache, wall),
             tell=tell,
             dice=random.Random(loaded.sweep.seed),
-            stages=options.stages,
-            retry_failed=options.retry_failed,
         )
         outside.stops(session)
         trouble = await _work_and_show(session, tally, outside.view)
@@ -161,12 +146,13 @@ async def _pools(
     names = {m.provider for m in users}
     names |= {j.provider for j in loaded.sweep.judges} if options.judge else set()
     specs = [p for p in loaded.sweep.providers if p.name in names]
-    transports = _transports(specs, loaded)
+    transports = (outside.transports or _transports)(specs, loaded)
     pools: dict[str, Pool] = {}
     for spec in specs:
         pool = Pool(spec, DIALECTS[spec.api])
-        headers = {**spec.headers, **pool.codec.authorize(key_of(spec, outside.env))}
-        endpoint = Endpoint(spec.base_url, headers, spec.timeout_s)
+        key = key_of(spec, outside.env)
+        headers = {**spec.headers, **pool.codec.authorize(key)}
+        endpoint = Endpoint(spec.base_url, headers, spec.timeout_s, key)
         pool.accounts.append(Account(pool, endpoint, transports[spec.name]))
         pools[spec.name] = pool
     for transport in set(transports.values()):
@@ -238,12 +224,19 @@ def _refuse_other_text(run: Opened, number: int, given: GivenAnswer) -> None:
         )
 
 
+def _owed_judgments(plan: Plan, ledger: Ledger, options: Options, answer: int) -> Sequence[int]:
+    """The judgments of an answer that this session is to see done: none of one that cannot come."""
+    state = ledger.state(answer)
+    comes = state in JUDGEABLE or (options.generate and state is not State.REFUSED)
+    return plan.judgments_of(answer) if options.judge and comes else ()
+
+
 def _planned(plan: Plan, ledger: Ledger, options: Options) -> list[Planned]:
     """Each model's share of this session, and what of it is done already."""
     rows = []
     for m in options.selection.models:
         numbers = list(plan.answer_numbers([m], options.selection.items))
-        judgments = [j for a in numbers for j in plan.judgments_of(a)] if options.judge else []
+        judgments = [j for a in numbers for j in _owed_judgments(plan, ledger, options, a)]
         rows.append(
             Planned(
                 plan.sweep.models[m].name,
@@ -310,9 +303,8 @@ def _outcome(
     states = run.ledger.states
     pending = failed = 0
     for a in run.plan.answer_numbers(options.selection.models, options.selection.items):
-        refused = states[a] == State.REFUSED
         owed = [a] if options.generate else []
-        owed += run.plan.judgments_of(a) if options.judge and not refused else []
+        owed += _owed_judgments(run.plan, run.ledger, options, a)
         failed += sum(states[n] == State.FAILED for n in owed)
         pending += sum(states[n] in (State.PENDING, State.ACTIVE) for n in owed)
     loop = asyncio.get_running_loop()

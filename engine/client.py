@@ -61,7 +61,8 @@ class Client:
             latency = asyncio.get_running_loop().time() - started
             self._journal.append(Settled(number, latency, None, error.kind, str(error)))
             raise
-        response = replace(response, attempts=job.tries.exchanges + 1)
+        if job.tries.exchanges:
+            response = replace(response, attempts=job.tries.exchanges + 1)
         if self._cache is not None and response.state == "answered":
             self._cache.put(Entry(job.key, job.pool.spec.cache_identity, job.model, response))
         return response, Settled(number, reply.latency_s, response.usage)

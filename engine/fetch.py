@@ -107,7 +107,9 @@ async def download(
         for path, digest in pin.files.items():
             if digest not in have:
                 tell(f"{version} {path}")
-                have[digest] = await _download_one(downloader, f"{base}/{pin.commit}/{path}", digest)
+                have[digest] = await _download_one(
+                    downloader, f"{base}/{pin.commit}/{path}", digest
+                )
             files[path] = have[digest]
         snapshots.append(Snapshot(version, files))
     return snapshots

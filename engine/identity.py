@@ -13,6 +13,11 @@ from data.codec import canonical, plain, sha256
 from data.schema import JudgeSpec, ModelSpec, ProviderSpec, Struct, Sweep
 
 _NOT_IDENTITY = frozenset({"parse", "provider"})
+_DECIDES = frozenset(
+    {"models", "judges", "benchmark_sha256", "rubric_sha256", "temperatures"}
+    | {"samples", "repeats", "seed", "send_seed"}
+)
+"""Fields of a sweep that `identity` speaks for; whatever is not here may change, and is told."""
 
 
 class Difference(Struct, frozen=True):
@@ -62,8 +67,8 @@ def compare(old: Sweep, new: Sweep) -> Difference:
                 continue
             refused.extend(_changes(f"{kind[:-1]} `{name}`", party, after[kind][name]))
         grown.extend(f"{kind[:-1]} `{n}` was added" for n in after[kind] if n not in before[kind])
-    same = {"models", "judges", "benchmark_sha256", "rubric_sha256", "temperatures"}
-    other = _changes("", _flat(old, same), _flat(new, same))
+    known = {m.name for m in old.models} | {j.name for j in old.judges}
+    other = _changes("", _flat(old, known), _flat(new, known))
     return Difference(tuple(refused), tuple(grown), tuple(other))
 
 
@@ -79,14 +84,20 @@ def _without(fields: dict[str, Any], keys: set[str]) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if key not in keys}
 
 
-def _flat(sweep: Sweep, without: set[str]) -> dict[str, Any]:
-    """Everything that is not identity, one level deep, for saying what changed."""
-    fields = {k: v for k, v in plain(sweep).items() if k not in without | set(identity(sweep))}
+def _flat(sweep: Sweep, known: set[str]) -> dict[str, Any]:
+    """Everything that is not identity, one level deep, for saying what changed. Of models and judges
+    only the `known`: whoever came in is told as growth."""
+    fields = {k: v for k, v in plain(sweep).items() if k not in _DECIDES}
     for provider in fields.pop("providers"):
         for key, value in provider.items():
             fields[f"providers.{provider['name']}.{key}"] = value
+    for model in sweep.models:
+        if model.name in known:
+            fields[f"models.{model.name}.provider"] = model.provider
     for judge in sweep.judges:
-        fields[f"judges.{judge.name}.parse"] = judge.parse
+        if judge.name in known:
+            for key in ("provider", "rubric", "parse"):
+                fields[f"judges.{judge.name}.{key}"] = getattr(judge, key)
     return fields
 
 
@@ -95,7 +106,7 @@ def _changes(of: str, before: dict[str, Any], after: dict[str, Any]) -> list[str
     return [
         f"{place}{key}: {_short(before.get(key))} -> {_short(after.get(key))}"
         for key in dict.fromkeys([*before, *after])
-        if before.get(key) != after.get(key)
+        if canonical(before.get(key)) != canonical(after.get(key))  # so that true is not 1
     ]
 
 

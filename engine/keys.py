@@ -5,11 +5,27 @@ A key leaves here only inside an Endpoint's headers, whose repr does not show th
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from data.errors import ConfigError
 from data.schema import ProviderSpec
+from data.text import printable
+
+_VARIABLE = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
+_KEY = re.compile(r"sk-|(?:.*\d){6}")
+"""What a key looks like that was put where its place should be named: it is not repeated."""
+
+
+def names_a_variable(text: str) -> bool:
+    """May this be the name of an environment variable, and not a key by mistake?"""
+    return bool(_VARIABLE.fullmatch(text)) and not _KEY.match(text)
+
+
+def names_a_file(text: str) -> bool:
+    """May this be the path of a key file, and not a key by mistake?"""
+    return "/" in text or not _KEY.match(text)
 
 
 def key_of(provider: ProviderSpec, env: Mapping[str, str]) -> str:
@@ -29,14 +45,18 @@ def key_of(provider: ProviderSpec, env: Mapping[str, str]) -> str:
 
 
 def _from_file(provider: ProviderSpec) -> str:
-    path = Path(provider.api_key_file).expanduser()
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ConfigError(
-            f"cannot read the key file {path}: {reason}", where=f"provider `{provider.name}`"
-        ) from None
+        return Path(provider.api_key_file).expanduser().read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        reason = "it is not UTF-8 text"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    except (ValueError, RuntimeError):  # a NUL in it; ~somebody whom nobody knows
+        reason = "no file has a name like this"
+    raise ConfigError(
+        f"cannot read the key file {printable(provider.api_key_file, 200)}: {reason}",
+        where=f"provider `{provider.name}`",
+    )
 
 
 def _checked(key: str, name: str, provider: ProviderSpec) -> str:

@@ -16,6 +16,8 @@ from aiolimiter import AsyncLimiter
 
 TICK_S = 0.02
 """At high rates as many requests as belong to this much time may go out together."""
+SLACK_S = 1e-6
+"""Timers may fire a hair early (asyncio's clock resolution); a clock that only jumps stays there."""
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
 
@@ -33,12 +35,15 @@ class Limits:
     async def admit(self) -> None:
         """Wait until one more request may go out. Call it with the gate held."""
         loop = asyncio.get_running_loop()
-        while (left := self._paused_until - loop.time()) > 0:
-            self._waiting = "429 retry-after"
-            await asyncio.sleep(left)
-        if self._spacing is not None:
-            self._waiting = f"requests/min {self.rpm:g}"
-            await self._spacing.acquire()
+        while True:
+            while (left := self._paused_until - loop.time()) > SLACK_S:
+                self._waiting = "429 retry-after"
+                await asyncio.sleep(left)
+            if self._spacing is not None:
+                self._waiting = f"requests/min {self.rpm:g}"
+                await self._spacing.acquire()
+            if self._paused_until <= loop.time() + SLACK_S:
+                break  # else a pause began meanwhile: this slot is lost
         self._waiting = ""
 
     def slow_down(self, told_s: float | None) -> None:

@@ -8,21 +8,23 @@
       lock            held by the process that works on the run
 
 A resumed sweep may have grown and its limits may differ; what decides results may not (see
-`engine/identity.py`). All checks come before the first change to the folder.
+`engine/identity.py`). All checks come before the first change to the folder (its lock apart).
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from cache.journal import FORMAT, Journal, Place, RunLock, Survey, scan, survey
+from cache.journal import FORMAT, Journal, Place, RunLock, intact, replay, survey
 from cache.offload import Offload
 from data.codec import Undecodable, decode_as, decode_record, encode, read_bytes, sha256
-from data.errors import ConfigError, DataError, JournalMismatch
+from data.errors import ConfigError, DataError, JournalMismatch, StorageError
 from data.schema import Amended, Answer, Benchmark, Header, Record, Rubric, Struct, Sweep
+from data.text import printable
 from engine.config import Loaded
 from engine.events import Event
 from engine.identity import Difference, compare, digest
@@ -45,7 +47,8 @@ class Opened:
     def answer_text(self, number: int) -> str:
         """The text of an answer that the journal holds."""
         place = Place(self.ledger.offsets[number], self.ledger.lengths[number])
-        record = decode_record(self.journal.read(place))
+        line = self.journal.read(place)
+        record = decode_record(line) if intact(line[:-1]) else None
         if not isinstance(record, Answer):
             raise DataError("this line was an answer a moment ago", path=str(self.journal.path))
         return record.response.text
@@ -65,7 +68,11 @@ def open_run(
     tell: Callable[[Event], Any],
     wall: Callable[[], float],
 ) -> Opened:
-    """Start the run in `folder`, or resume it. Raises RunBusy, JournalMismatch, JournalDamaged."""
+    """Start the run in `folder`, or resume it.
+
+    Raises RunBusy; JournalMismatch, JournalDamaged and DataError for what lies there already;
+    ConfigError for a place that cannot be used; StorageError if writing fails.
+    """
     path = folder / "journal.jsonl"
     _make_private(folder)
     lock = RunLock(folder)
@@ -87,6 +94,7 @@ def _start(
     tell: Callable[[Event], Any],
     wall: Callable[[], float],
 ) -> Opened:
+    _refuse_other_sweep(folder / "sweep.toml", loaded)
     _write_private(folder / "sweep.toml", loaded.text)
     _write_private(folder / "benchmark.json", encode(loaded.benchmark))
     _write_private(folder / "rubrics.json", encode(loaded.rubrics))
@@ -118,14 +126,15 @@ def _resume(
     ledger = Ledger(plan)
     latest: list[Sweep] = []
 
-    def visit(place: Any, record: Record) -> None:
+    def visit(place: Place, record: Record) -> None:
+        if isinstance(record, Header):
+            _check_format(record, path)
         if isinstance(record, Header | Amended):
             latest[:] = [record.sweep]
         else:
             ledger.enter(record, place.offset, place.length)
 
     found = survey(path, visit)
-    _check_format(found, path)
     difference = compare(latest[0], loaded.sweep)
     _refuse_mismatch(difference, path, loaded)
     journal: Journal[Event] = Journal.reopen(path, found.size, offload, tell)
@@ -136,20 +145,29 @@ def _resume(
         )
     changes = (*difference.grown, *difference.other)
     if changes:
+        if difference.grown:  # before the line that names them: a crash in between loses nothing
+            _write_private(folder / "rubrics.json", encode(loaded.rubrics))
         journal.append(Amended(digest(loaded.sweep), wall(), changes, loaded.sweep))
         opened.notes.append("since the last session: " + "; ".join(changes))
-        if difference.grown:
-            _write_private(folder / "rubrics.json", encode(loaded.rubrics))
     return opened
 
 
-def _check_format(found: Survey, path: Path) -> None:
-    if found.header.format != FORMAT:
+def _check_format(header: Header, path: Path) -> None:
+    if header.format != FORMAT:
         raise DataError(
-            f"this journal has format {found.header.format}; this engine writes {FORMAT}",
+            f"this journal has format {header.format}; this engine writes {FORMAT}",
             path=str(path),
             line=1,
-            how=f"it was made by {found.header.engine}",
+            how=f"it was made by {printable(header.engine, 80)}",
+        )
+
+
+def _refuse_other_sweep(path: Path, loaded: Loaded) -> None:
+    """A folder without a journal is no run: a sweep file in it is somebody's own, if not this one."""
+    if path.exists() and read_bytes(path) != loaded.text:
+        raise ConfigError(
+            f"{path} is there, but no journal: that file would be overwritten",
+            how="choose another folder with --run-dir, or move the file away",
         )
 
 
@@ -180,34 +198,41 @@ class Stored(Struct, frozen=True):
 def find_run(name: str) -> Path:
     """A run by its folder, or by its name below ./runs."""
     for folder in (Path(name), Path("runs") / name):
-        if (folder / "journal.jsonl").is_file():
-            return folder
+        with contextlib.suppress(OSError):  # such as a name that is too long for any folder
+            if (folder / "journal.jsonl").is_file():
+                return folder
     raise ConfigError(
         f"no run `{name}`", how=f"looked for {name}/journal.jsonl and runs/{name}/journal.jsonl"
     )
 
 
 def read_run(folder: Path) -> Stored:
-    """What a run is, without taking its lock: it may be at work."""
-    header: Header | None = None
-    sweep: Sweep | None = None
-    for _, record in scan(folder / "journal.jsonl"):
+    """What a run is, without taking its lock: it may be at work.
+
+    Raises JournalDamaged, and DataError for another format or a file that is missing.
+    """
+    path = folder / "journal.jsonl"
+    latest: list[Sweep] = []
+
+    def visit(_: Place, record: Record) -> None:
         if isinstance(record, Header):
-            header = record
+            _check_format(record, path)
         if isinstance(record, Header | Amended):
-            sweep = record.sweep
-    if header is None or sweep is None:
-        raise DataError("this is not a journal of alignsweep", path=str(folder / "journal.jsonl"))
+            latest[:] = [record.sweep]
+
+    header = survey(path, visit).header
     benchmark = _decoded(folder / "benchmark.json", Benchmark)
     rubrics = _decoded(folder / "rubrics.json", dict[str, Rubric])
-    return Stored(folder, header, sweep, benchmark, rubrics)
+    return Stored(folder, header, latest[0], benchmark, rubrics)
 
 
 def records(folder: Path) -> Iterator[Record]:
-    """Every good record of a run, in order; the torn tail of a run at work is passed over."""
-    for _, record in scan(folder / "journal.jsonl"):
-        if record is not None:
-            yield record
+    """Every record of a run, in order; a torn tail (or one just being written) is left out.
+
+    Raises JournalDamaged, as resuming would.
+    """
+    for _, record in replay(folder / "journal.jsonl"):
+        yield record
 
 
 def _decoded(path: Path, kind: Any) -> Any:
@@ -221,10 +246,12 @@ def _decoded(path: Path, kind: Any) -> Any:
 
 
 def _make_private(folder: Path) -> None:
-    """Answers may be confidential: the folder is its owner's alone."""
+    """Answers may be confidential: a new folder is its owner's alone.
+
+    A folder that was there keeps its mode (it may be anybody's); the files in it are private anyway.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        folder.chmod(0o700)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise ConfigError(
             f"cannot make the run folder {folder}: {error.strerror}",
@@ -235,9 +262,12 @@ def _make_private(folder: Path) -> None:
 def _write_private(path: Path, data: bytes) -> None:
     """The whole file or none of it."""
     unborn = path.with_suffix(path.suffix + ".new")
-    fd = os.open(unborn, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(fd, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(fd)
-    unborn.rename(path)
+    try:
+        fd = os.open(unborn, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(fd)
+        unborn.rename(path)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}") from None

@@ -15,13 +15,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import anyio
 
 from cache.journal import Place
-from data.errors import CallError, RateLimited
-from data.schema import Answer, Failure, Response, Result, Rubric, Settled
+from data.answers import GivenAnswer
+from data.errors import CallError, OutOfQuota, RateLimited
+from data.schema import Answer, Failure, Response, Result, Rubric, Settled, Struct
 from engine import judging
 from engine.accounts import Account, Job, Pool
 from engine.answering import answer_request
@@ -39,7 +41,7 @@ from engine.events import (
     TrialFailed,
 )
 from engine.plan import JUDGEABLE, State
-from engine.retry import decide
+from engine.retry import LONGEST_TOLD_S, decide
 from engine.rundir import Opened
 
 BATCH = 256
@@ -48,27 +50,37 @@ RECENT = 4096
 """Answers whose text is kept in memory because they are about to be judged."""
 
 
+class Options(Struct, frozen=True, kw_only=True):
+    """How this session goes about it."""
+
+    folder: Path
+    selection: Selection
+    answers: tuple[GivenAnswer, ...] = ()
+    """Answers from elsewhere, to be judged."""
+    generate: bool = True
+    judge: bool = True
+    retry_failed: bool = True
+
+
 class Session:
     """One process's work on a run, from `run()` to the point where nothing is left that it can do."""
 
     def __init__(
         self,
         run: Opened,
-        selection: Selection,
+        options: Options,
         *,
         rubrics: Mapping[str, Rubric],
         pools: Mapping[str, Pool],
         client: Client,
         tell: Callable[[Event], None],
         dice: random.Random,
-        stages: Collection[str] = ("answer", "judgment"),
-        retry_failed: bool = True,
     ) -> None:
         self._run = run
         self._plan, self._ledger, self._journal = run.plan, run.ledger, run.journal
-        self._selection, self._rubrics, self._pools = selection, rubrics, pools
+        self._options, self._selection = options, options.selection
+        self._rubrics, self._pools = rubrics, pools
         self._client, self._tell, self._dice = client, tell, dice
-        self._stages, self._retry_failed = stages, retry_failed
         self._sweep = run.plan.sweep
         self._accounts = [account for pool in pools.values() for account in pool.accounts]
         self._alive = 0
@@ -132,7 +144,7 @@ class Session:
         plan, chosen = self._plan, self._selection
         for model in chosen.models:
             spec = self._sweep.models[model]
-            if "answer" in self._stages and spec.provider in self._pools:
+            if self._options.generate and spec.provider in self._pools:
                 numbers = plan.answer_numbers([model], chosen.items)
                 owed = (n for n in numbers if self._owed(n))
                 stream = Stream(spec.name, owed)
@@ -143,7 +155,7 @@ class Session:
             for j, judge in enumerate(self._sweep.judges)
         ]
         for judge, stream in zip(self._sweep.judges, self._judge_streams, strict=True):
-            if "judgment" in self._stages and judge.provider in self._pools:
+            if self._options.judge and judge.provider in self._pools:
                 self._pools[judge.provider].backlog.add_stream(stream, "judgment")
 
     def _owed_judgments(self, judge: int) -> Iterator[int]:
@@ -156,7 +168,7 @@ class Session:
 
     def _owed(self, number: int) -> bool:
         state = self._ledger.state(number)
-        return state is State.PENDING or (state is State.FAILED and self._retry_failed)
+        return state is State.PENDING or (state is State.FAILED and self._options.retry_failed)
 
     async def _admit_all(self) -> None:
         """Admit batch after batch, until there is nothing to admit and nothing under way."""
@@ -274,7 +286,10 @@ class Session:
     def _failed(self, job: Job, account: Account, error: CallError) -> None:
         """Three cases: stop somebody, try again later, or give this trial up."""
         if isinstance(error, RateLimited):
-            account.limits.slow_down(error.retry_after_s)
+            if (error.retry_after_s or 0) > LONGEST_TOLD_S:  # nobody waits for that in a session
+                error = OutOfQuota(f"{error.message}; asks to wait {error.retry_after_s:.0f} s")
+            else:
+                account.limits.slow_down(error.retry_after_s)
         if error.scope != "trial":
             self._stop_party(job, account, error)
             return

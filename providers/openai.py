@@ -34,18 +34,32 @@ STOP_REASONS: Mapping[str, StopReason] = {
     "content_filter": "content_filter",
     "sensitive": "content_filter",
 }
+BROKEN_OFF = frozenset({"insufficient_system_resource", "network_error", "error"})
+"""Finish reasons of a reply that its provider could not complete: no answer, whatever it holds."""
 CODES: Mapping[str, type[CallError]] = {
     "context_length_exceeded": ContextTooLong,
     "exceed_context_size_error": ContextTooLong,
     "insufficient_quota": OutOfQuota,
     "credit_balance_exhausted": OutOfQuota,
     "exceeded_current_quota_error": OutOfQuota,
+    "arrearage": OutOfQuota,
+    "accountoverdueerror": OutOfQuota,
+    "quotaexceeded": OutOfQuota,
     "invalid_api_key": Unauthorized,
     "authentication_error": Unauthorized,
     "model_not_found": UnknownModel,
     "rate_limit_exceeded": RateLimited,
+    # Zhipu's numbers, several of which come with status 429
+    "1112": Unauthorized,
+    "1121": Unauthorized,
+    "1113": OutOfQuota,
+    "1304": OutOfQuota,
+    "1308": OutOfQuota,
+    "1310": OutOfQuota,
+    "1211": UnknownModel,
+    "1261": ContextTooLong,
 }
-"""`error.code` or `error.type` of a body; they win over the status."""
+"""`error.code` or `error.type` of a body in small letters; they win over the status."""
 STATUSES: Mapping[int, type[CallError]] = {
     401: Unauthorized,
     402: OutOfQuota,
@@ -55,7 +69,17 @@ STATUSES: Mapping[int, type[CallError]] = {
     413: ContextTooLong,
     429: RateLimited,
 }
-REFUSALS = frozenset({"content_filter", "content_policy_violation", "data_inspection_failed"})
+REFUSALS = frozenset(
+    {
+        "content_filter",
+        "content_policy_violation",
+        "data_inspection_failed",
+        "datainspectionfailed",
+        "1301",
+    }
+)
+SENSITIVE = "sensitivecontentdetected"
+"""Part of all such codes of one provider (Ark): Input…, Output…, ….SevereViolation."""
 EXCERPT = 200
 """Characters of a foreign body that an error message shows."""
 
@@ -84,7 +108,7 @@ class OpenAIChat:
         body = _json_object(reply)
         error = body.get("error") if body else None
         if error or reply.status != 200:
-            return _refusal_or_raise(reply, error)
+            return _refusal_or_raise(reply, error or body)  # some leave the envelope out
         return _answer(body or {}, reply)
 
 
@@ -107,10 +131,14 @@ def _answer(body: Mapping[str, Any], reply: HttpReply) -> Response:
     message = choice.get("message") if isinstance(choice, dict) else None
     if not isinstance(choice, dict) or not isinstance(message, dict):
         raise BadReply(f"no choice in the reply: {_excerpt(reply)}", status=200)
-    stop = STOP_REASONS.get(str(choice.get("finish_reason") or "stop"), "other")
-    text = message.get("content")
-    if not isinstance(text, str):
-        text = ""
+    reason = str(choice.get("finish_reason") or "stop")
+    if reason in BROKEN_OFF:
+        raise Overloaded(f"the provider broke off its answer ({reason})", status=200)
+    stop = STOP_REASONS.get(reason, "other")
+    text = _text(message.get("content"))
+    refusal = _text(message.get("refusal"))
+    if refusal and not text:
+        text, stop = refusal, "content_filter"
     if not text and stop not in ("length", "content_filter"):
         raise BadReply(f"an empty answer: {_excerpt(reply)}", status=200)
     return Response(
@@ -154,9 +182,9 @@ def _nested(raw: Mapping[str, Any], outer: str, inner: str) -> object:
 def _refusal_or_raise(reply: HttpReply, error: object) -> Response:
     """A content filter's refusal is an outcome; everything else is an error of its class."""
     fields = error if isinstance(error, dict) else {}
-    code, kind = str(fields.get("code") or ""), str(fields.get("type") or "")
+    code, kind = (str(fields.get(name) or "").lower() for name in ("code", "type"))
     request_id = _request_id(reply, {})
-    if code.lower() in REFUSALS or kind.lower() in REFUSALS or reply.status == 451:
+    if not REFUSALS.isdisjoint({code, kind}) or SENSITIVE in code or reply.status == 451:
         return Response(
             text="",
             stop_reason="content_filter",
@@ -164,19 +192,21 @@ def _refusal_or_raise(reply: HttpReply, error: object) -> Response:
             latency_s=reply.latency_s,
         )
     message = fields.get("message") or (error if isinstance(error, str) else None)
-    raise _error_class(reply.status, code, kind)(
+    raise _error_class(reply.status, code, kind, str(message))(
         printable(str(message), limit=EXCERPT) if message else _excerpt(reply),
         status=reply.status,
-        retry_after_s=told_wait_s(reply.headers),
+        retry_after_s=told_wait_s(reply.headers, str(message or "")[:1000]),
         request_id=request_id,
     )
 
 
-def _error_class(status: int, code: str, kind: str) -> type[CallError]:
+def _error_class(status: int, code: str, kind: str, message: str) -> type[CallError]:
+    if status == 200 and code.isdecimal() and len(code) == 3:
+        status = int(code)  # an error inside 200 may carry the status it should have had
     known = CODES.get(code) or CODES.get(kind) or STATUSES.get(status)
     if known:
         return known
-    if status == 404 and "model" in kind + code:
+    if status == 404 and "model" in f"{kind} {code} {message}".lower():
         return UnknownModel
     if status in (404, 405) or 300 <= status < 400:
         return WrongAddress

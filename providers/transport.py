@@ -61,7 +61,7 @@ class AiohttpTransport:
                 )
         except TimeoutError:
             raise TransportError(f"no whole reply within {endpoint.timeout_s:g} s") from None
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             raise TransportError(_told(error)) from None
 
     async def get(self, url: str, *, max_bytes: int, timeout_s: float) -> HttpReply:
@@ -81,7 +81,7 @@ class AiohttpTransport:
                 )
         except TimeoutError:
             raise TransportError(f"no whole reply within {timeout_s:g} s") from None
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             raise TransportError(_told(error)) from None
 
     async def aclose(self) -> None:
@@ -149,6 +149,8 @@ def _decompressed(body: bytes, encoding: str, cap: int) -> bytes:
         raise TransportError(f"the compressed reply is broken: {error}") from None
     if not stream.eof:
         raise TransportError("the compressed reply is cut or larger than the limit")
+    if stream.unused_data:
+        raise TransportError("something follows the compressed reply")
     return text
 
 

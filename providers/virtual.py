@@ -31,6 +31,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._now
 
+    def wait(self, seconds: float) -> None:
+        """Nothing happened for so long. A timer that is due at once still costs a nanosecond, or who
+        waits for a rounding error (the last 1e-17 of an aiolimiter permit) would wait for ever."""
+        if not self._ready:  # type: ignore[attr-defined]
+            self.jump(seconds or self._clock_resolution)
+
     def jump(self, seconds: float) -> None:
         """Move the clock on.
 
@@ -38,7 +44,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         this clock stands still, so the resolution must stay larger than its last binary digit.
         """
         self._now += seconds
-        self._clock_resolution = max(1e-9, 2 * math.ulp(self._now))
+        self._clock_resolution: float = max(1e-9, 2 * math.ulp(self._now))
 
 
 class _JumpingSelector(selectors.BaseSelector):
@@ -49,8 +55,8 @@ class _JumpingSelector(selectors.BaseSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         events = self._real.select(None if timeout is None else 0)
-        if not events and timeout:
-            self._loop.jump(timeout)
+        if not events and timeout is not None:
+            self._loop.wait(timeout)
         return events
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:

@@ -26,6 +26,7 @@ DOORMEN = {
     "aiohttp": {"providers/transport.py", "providers/simserver.py"},
     "aiolimiter": {"engine/limits.py"},
     "anyio": {"engine/", "providers/"},
+    "genai_prices": {"data/prices.py"},
     "msgspec": {"data/codec.py", "data/schema.py"},
     "orjson": {"data/codec.py"},
     "platformdirs": {"engine/paths.py"},

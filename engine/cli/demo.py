@@ -36,10 +36,10 @@ def demo(
     ] = LATENCY_S,
 ) -> None:
     """Run the main job on simulated providers: 17 models, two judges, 72 questions."""
-    from engine.bootstrap import Options
     from engine.cli.session import conduct_session, exit_code
     from engine.config import load, select
     from engine.paths import data_home
+    from engine.sweep import Options
     from providers.persona import Cast
     from providers.scorebook import published
     from providers.simserver import serve_in_thread

@@ -10,9 +10,10 @@ import typer
 from data.text import printable
 
 if TYPE_CHECKING:
-    from engine.bootstrap import Options, Outcome
+    from engine.bootstrap import Outcome
     from engine.config import Loaded
     from engine.scores import Scores
+    from engine.sweep import Options
 
 STATES = {"complete": "finished", "partial": "finished", "interrupted": "interrupted"}
 

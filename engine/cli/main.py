@@ -1,13 +1,14 @@
 """The command line's front door: one app, its command groups, and how errors end.
 
 Exit codes: 0 every trial final, 1 internal error (a bug), 2 the user can mend it and nothing was
-sent, 3 partial, 4 budget reached, 130 interrupted. `--help` stays instant: command files import the
+sent, 3 partial, 130 interrupted. `--help` stays instant: command files import the
 engine inside their functions.
 """
 
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -26,6 +27,23 @@ for command in (run, plan, init, report, simulate, demo):
     command.register(app)
 app.add_typer(cache.app, name="cache", help="The response cache: info, prune, clear.")
 app.add_typer(data.app, name="data", help="Benchmarks: import, fetch, list, show, validate.")
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"alignsweep {version('alignsweep')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """Judge many language models on many questions: fast, resumable, nothing lost."""
 
 
 def main() -> None:

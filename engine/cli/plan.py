@@ -10,9 +10,9 @@ from data.text import printable
 from engine.cli import options as flags
 
 if TYPE_CHECKING:
-    from engine.bootstrap import Options
     from engine.config import Loaded
     from engine.preview import Share
+    from engine.sweep import Options
 
 
 def register(app: typer.Typer) -> None:
@@ -29,17 +29,21 @@ def plan(
     no_cache: flags.NoCache = False,
 ) -> None:
     """Show what a sweep would send, per provider. Sends nothing."""
-    from engine.bootstrap import Options
     from engine.cli.session import run_folder
     from engine.config import load, select
+    from engine.given import with_models_of_run
     from engine.paths import data_home
+    from engine.sweep import Options
 
     loaded = load(sweep, home=data_home())
+    folder = run_folder(loaded, run_dir)
+    generate = bool(loaded.sweep.models)
+    loaded = with_models_of_run(loaded, folder)
     selection = select(loaded, models=models or [], categories=category or [], limit=limit)
     options = Options(
-        folder=run_folder(loaded, run_dir),
+        folder=folder,
         selection=selection,
-        generate=bool(loaded.sweep.models),
+        generate=generate,
     )
     say_plan(loaded, options, no_cache=no_cache)
 

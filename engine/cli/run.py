@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -99,12 +101,14 @@ def judge(
     ascii_only: flags.Ascii = False,
 ) -> None:
     """Only the judgments: of a run's own answers, or of answers of any origin (--answers)."""
+    from engine.cli.session import run_folder
     from engine.given import with_answers
 
     loaded = _loaded(sweep, fork)
     if not loaded.sweep.judges:
         raise ConfigError("this sweep has no [[judges]]", where=str(sweep))
-    loaded, given = with_answers(loaded, answers or [], null_as_none=null_as_none)
+    folder = run_folder(loaded, run_dir)
+    loaded, given = with_answers(loaded, answers or [], folder, null_as_none=null_as_none)
     _go("judge", loaded, context.params, given)
 
 
@@ -118,10 +122,10 @@ def _go(
     given: tuple[GivenAnswer, ...] = (),
 ) -> None:
     """Plan or conduct; leaves with the session's exit code. `params` are the command's flags."""
-    from engine.bootstrap import Options
     from engine.cli.plan import say_plan
     from engine.cli.session import conduct_session, exit_code, run_folder
     from engine.config import select
+    from engine.sweep import Options
 
     options = Options(
         folder=run_folder(loaded, params["run_dir"]),
@@ -146,7 +150,7 @@ def _go(
         progress=params["progress"],
         ascii_only=params["ascii_only"],
         grace_s=params["grace"],
-        command=f"alignsweep {stage} {params['sweep']}",
+        command=shlex.join(["alignsweep", *sys.argv[1:]]),
     )
     raise typer.Exit(exit_code(outcome))
 

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any, get_args
 from data.errors import ConfigError
 
 if TYPE_CHECKING:
-    from engine.bootstrap import Options, Outcome
+    from engine.bootstrap import Outcome
     from engine.config import Loaded
     from engine.events import Progress
-    from engine.sweep import Session
+    from engine.sweep import Options, Session
 
 EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130}
 

@@ -30,7 +30,7 @@ def _block(table: Table, published: Mapping[str, PublishedRow]) -> Iterator[str]
     rows.sort(key=lambda pair: -pair[1].summary["总分"])
     name = max((width(inert(row.model)) for row, _ in rows), default=5)
     yield f"judge {inert(table.judge)} (simulated): this run, published, difference"
-    heads = "".join(fit(f"{short:>4}", CELL) for short, _ in COLUMNS)
+    heads = "".join(fit(short, CELL) for short, _ in COLUMNS)
     yield f"  {fit('model', name)}  {heads}".rstrip()
     largest = 0.0
     for row, row_published in rows:
@@ -45,7 +45,7 @@ def _block(table: Table, published: Mapping[str, PublishedRow]) -> Iterator[str]
 
 
 def _cell(ours: float | None, theirs: float, difference: float | None) -> str:
-    sign = "" if difference is None else f"{difference:+.2f}"
+    sign = "" if difference is None else f"{round(difference, 2) + 0.0:+.2f}"
     return f"{figures.score(ours)} {figures.score(theirs)} {sign}"
 
 

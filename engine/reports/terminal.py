@@ -67,10 +67,8 @@ def summary_lines(progress: Progress, run_dir: str) -> list[str]:
     """Finished or not, and what is missing and why. The first line is the sentence to read."""
     left = sum(remaining(m) for m in progress.models)
     whole = progress.state == "finished" and left == 0
-    if whole:
-        word = "finished"
-    else:
-        word = "interrupted" if progress.state == "interrupted" else "ended early"
+    early = "interrupted" if progress.state == "interrupted" else "ended early"
+    word = "finished" if whole else early
     answers = _done(progress, "answers")
     judgments = _done(progress, "judgments")
     simulated = " (simulated)" if progress.simulated else ""
@@ -78,6 +76,8 @@ def summary_lines(progress: Progress, run_dir: str) -> list[str]:
         f"{word}{simulated} after {figures.span(progress.elapsed_s)}: {answers} answers, "
         f"{judgments} judgments safe in {inert(run_dir)}"
     ]
+    if progress.reused:
+        lines.append(f"  reused    {figures.count(progress.reused)} results, not asked again")
     parts = [
         (progress.failed, "failed"),
         (sum(m.refused for m in progress.models), "refused"),
