@@ -225,18 +225,19 @@ def _refuse_other_text(run: Opened, number: int, given: GivenAnswer) -> None:
 
 
 def _owed_judgments(plan: Plan, ledger: Ledger, options: Options, answer: int) -> Sequence[int]:
-    """The judgments of an answer that this session is to see done: none of one that cannot come."""
-    state = ledger.state(answer)
-    comes = state in JUDGEABLE or (options.generate and state is not State.REFUSED)
+    """The judgments of an answer that this session is to see done, if the answer is to come at all."""
+    comes = options.generate or ledger.state(answer) in JUDGEABLE
     return plan.judgments_of(answer) if options.judge and comes else ()
 
 
 def _planned(plan: Plan, ledger: Ledger, options: Options) -> list[Planned]:
     """Each model's share of this session, and what of it is done already."""
     rows = []
+    hopeless = ledger.hopeless()
     for m in options.selection.models:
         numbers = list(plan.answer_numbers([m], options.selection.items))
-        judgments = [j for a in numbers for j in _owed_judgments(plan, ledger, options, a)]
+        wanted = (j for a in numbers for j in _owed_judgments(plan, ledger, options, a))
+        judgments = [j for j in wanted if j not in hopeless]
         rows.append(
             Planned(
                 plan.sweep.models[m].name,
@@ -302,9 +303,11 @@ def _outcome(
 ) -> Outcome:
     states = run.ledger.states
     pending = failed = 0
+    hopeless = run.ledger.hopeless()
     for a in run.plan.answer_numbers(options.selection.models, options.selection.items):
-        owed = [a] if options.generate else []
-        owed += _owed_judgments(run.plan, run.ledger, options, a)
+        wanted = [a] if options.generate else []
+        wanted += _owed_judgments(run.plan, run.ledger, options, a)
+        owed = [n for n in wanted if n not in hopeless]
         failed += sum(states[n] == State.FAILED for n in owed)
         pending += sum(states[n] in (State.PENDING, State.ACTIVE) for n in owed)
     loop = asyncio.get_running_loop()

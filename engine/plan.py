@@ -191,7 +191,7 @@ class Ledger:
     def state(self, number: int) -> State:
         return State(self.states[number])
 
-    def set(self, number: int, state: State) -> None:
+    def mark(self, number: int, state: State) -> None:
         self.states[number] = state
 
     def owed(self, number: int) -> bool:
@@ -200,6 +200,18 @@ class Ledger:
 
     def count(self, state: State) -> int:
         return self.states.count(state)
+
+    def hopeless(self) -> set[int]:
+        """Trials that will never come, because an answer they need was refused for good."""
+        found: set[int] = set()
+        refused = [n for n in range(self.plan.answers) if self.states[n] == State.REFUSED]
+        for answer in refused:
+            found.update(self.plan.judgments_of(answer))
+            after = self.plan.turn_after(answer)
+            while after is not None:
+                found.update((after, *self.plan.judgments_of(after)))
+                after = self.plan.turn_after(after)
+        return found
 
     @staticmethod
     def _state(record: AnswerRecord | Judgment | Failure) -> State:

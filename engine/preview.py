@@ -182,7 +182,7 @@ def look_ahead(loaded: Loaded, options: Options, cache_path: Path | None) -> lis
         trial = Trial(kind="answer", question_id=given.question_id, candidates=((given.model, 0),))
         number = plan.number(trial)
         if number is not None and given.text is not None:
-            ledger.set(number, State.ANSWERED)
+            ledger.mark(number, State.ANSWERED)
     store = ResponseStore(cache_path) if cache_path is not None and cache_path.exists() else None
 
     def stored_text(number: int) -> str:

@@ -63,7 +63,7 @@ def counts_of(run: Stored) -> Counts:
             open_intents -= 1
             spent += record.usage or Usage()
     count = ledger.count
-    never = count(State.REFUSED) * len(run.sweep.judges) * run.sweep.repeats  # nothing to judge
+    hopeless = sum(ledger.state(n) is State.PENDING for n in ledger.hopeless())
     return Counts(
         answered=count(State.ANSWERED),
         truncated=count(State.TRUNCATED),
@@ -71,7 +71,7 @@ def counts_of(run: Stored) -> Counts:
         judged=count(State.JUDGED),
         unscorable=count(State.UNSCORABLE),
         failed=count(State.FAILED),
-        pending=count(State.PENDING) - never,
+        pending=count(State.PENDING) - hopeless,
         attempts=attempts,
         possibly_billed=open_intents,
         input_tokens=spent.input_tokens,

@@ -145,8 +145,8 @@ def _resume(
         )
     changes = (*difference.grown, *difference.other)
     if changes:
-        if difference.grown:  # before the line that names them: a crash in between loses nothing
-            _write_private(folder / "rubrics.json", encode(loaded.rubrics))
+        # Before the line that names them: a crash in between loses nothing.
+        _write_private(folder / "rubrics.json", encode(loaded.rubrics))
         journal.append(Amended(digest(loaded.sweep), wall(), changes, loaded.sweep))
         opened.notes.append("since the last session: " + "; ".join(changes))
     return opened

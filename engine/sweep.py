@@ -201,7 +201,7 @@ class Session:
         if not self._owed(number) or not self._turn_has_come(number):
             pool.backlog.give_back()
             return None
-        self._ledger.set(number, State.ACTIVE)
+        self._ledger.mark(number, State.ACTIVE)
         self._alive += 1
         is_answer = self._plan.is_answer(number)
         answer = "" if is_answer else self._answer_text(self._plan.answer_of(number))
@@ -344,7 +344,7 @@ class Session:
 
     def _leave_pending(self, job: Job) -> None:
         self._hand_over(job)
-        self._ledger.set(job.number, State.PENDING)
+        self._ledger.mark(job.number, State.PENDING)
         self._end(job)
 
     def _hand_over(self, job: Job) -> None:
@@ -375,7 +375,7 @@ class Session:
         place = self._write(record, settled, told)
         self._ledger.offsets[job.number] = place.offset
         self._ledger.lengths[job.number] = place.length
-        self._ledger.set(job.number, state[response.state])
+        self._ledger.mark(job.number, state[response.state])
         if response.state != "refused":
             self._remember(job.number, response.text)
             self._open_judgments(job.number)
@@ -401,7 +401,7 @@ class Session:
             trial.model, trial.judge, score, settled is None, usage, response.latency_s
         )
         self._write(record, settled, told)
-        self._ledger.set(job.number, State.JUDGED if verdict else State.UNSCORABLE)
+        self._ledger.mark(job.number, State.JUDGED if verdict else State.UNSCORABLE)
         self._end(job)
 
     def _write(self, record: Result, settled: Settled | None, told: Event) -> Place:
@@ -411,7 +411,7 @@ class Session:
 
     def _finish(self, job: Job, state: State, record: Result, told: Event) -> None:
         self._write(record, None, told)
-        self._ledger.set(job.number, state)
+        self._ledger.mark(job.number, state)
         self._end(job)
 
     def _open_judgments(self, answer: int) -> None:

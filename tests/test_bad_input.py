@@ -261,7 +261,7 @@ def test_a_cache_that_cannot_be_made_is_refused(bench: Bench) -> None:
     [
         (("run", "sweep.toml", "--limit", "0"), "--limit must be at least 1"),
         (("run", "sweep.toml", "--models", "x"), "no model `x` in this sweep"),
-        (("run", "sweep.toml", "--fork", "a/b"), "--fork: `a/b` is no folder name"),
+        (("run", "sweep.toml", "--fork", "a/b"), "--fork: `a/b` is a folder"),
         (("run", "sweep.toml", "--progress", "loud"), "--progress: no progress mode `loud`"),
         (("judge", "sweep.toml"), "sweep.toml: this sweep has no [[judges]]"),
         (("report", "nothing"), "no run `nothing`"),

@@ -240,7 +240,7 @@ def test_foreign_trials_are_counted_and_other_lines_passed_over() -> None:
 def test_a_trial_under_way_is_not_owed() -> None:
     """It would be bought twice."""
     ledger = Ledger(PLAN)
-    ledger.set(1, State.ACTIVE)
+    ledger.mark(1, State.ACTIVE)
     assert not ledger.owed(1)
-    ledger.set(1, State.PENDING)
+    ledger.mark(1, State.PENDING)
     assert ledger.owed(1)

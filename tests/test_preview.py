@@ -186,7 +186,7 @@ def preview(bench: Bench, states: dict[int, State], **more: bool) -> list[Share]
     plan = Plan(bench.loaded.sweep, bench.loaded.benchmark)
     ledger = Ledger(plan)
     for number, state in states.items():
-        ledger.set(number, state)
+        ledger.mark(number, state)
     chosen = select(bench.loaded)
     return Preview(bench.loaded, chosen, ledger, None, lambda n: f"text {n}", **more).shares()
 

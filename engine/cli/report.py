@@ -135,7 +135,7 @@ def _rendered(stored: Stored, scores: Scores, format_: Format, partial: bool) ->
     if format_ == "csv":
         return csvfile.render(scores, partial=partial)
     if format_ == "json":
-        return jsonfile.render(scores) + b"\n"
+        return jsonfile.render(scores)
     if format_ == "jsonl":
         return b"".join(jsonfile.verdict_lines(latest_judgments(stored), stored.benchmark))
     import io

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from data.errors import ConfigError
+from data.text import printable
 
 if TYPE_CHECKING:
     from engine.bootstrap import Outcome
@@ -77,11 +78,12 @@ def run_folder(loaded: Loaded, run_dir: Path | None) -> Path:
 def forked(loaded: Loaded, name: str | None) -> Loaded:
     """The same sweep under another name."""
     from data.codec import replace
+    from engine.sweepfile import folder_fault
 
     if name is None:
         return loaded
-    if "/" in name or name.startswith(".") or not name.strip():
-        raise ConfigError(f"`{name}` is no folder name", where="--fork")
+    if fault := folder_fault(name):
+        raise ConfigError(f"`{printable(name, 80)}` {fault}", where="--fork")
     return replace(loaded, sweep=replace(loaded.sweep, name=name))
 
 
