@@ -25,11 +25,12 @@ from data.schema import Answer, Failure, ProviderSpec, Response, Struct, Trial
 from engine.accounts import Account, Pool
 from engine.client import Client
 from engine.config import Loaded
-from engine.events import Event, Noted, Planned, Progress, Stopped, Tally
+from engine.events import Event, Noted, Planned, Progress, Stopped
 from engine.keys import key_of
 from engine.plan import JUDGEABLE, Ledger, Plan, State
 from engine.rundir import Opened, open_run
 from engine.sweep import Options, Session
+from engine.tally import Tally
 from providers.registry import DIALECTS
 from providers.wire import Endpoint, Transport
 

@@ -37,12 +37,12 @@ from engine.events import (
     Progress,
     Retrying,
     Stopped,
-    Tally,
     TrialFailed,
 )
 from engine.plan import JUDGEABLE, State
 from engine.retry import LONGEST_TOLD_S, decide
 from engine.rundir import Opened
+from engine.tally import Tally
 
 BATCH = 256
 """Trials admitted at once: one cache lookup serves them all."""

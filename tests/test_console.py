@@ -18,8 +18,9 @@ from dataclasses import dataclass
 import pytest
 
 from engine.console import Choice, LiveConsole, Mode, choose, show
-from engine.events import AccountView, AnswerSaved, Noted, Planned, Progress, Tally
+from engine.events import AccountView, AnswerSaved, Noted, Planned, Progress
 from engine.narration import JsonConsole, PlainConsole
+from engine.tally import Tally
 
 GONE, BACK = b"\x1b[?1049h", b"\x1b[?1049l"
 PATIENCE_S = 20.0

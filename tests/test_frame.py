@@ -20,11 +20,11 @@ from engine.events import (
     Planned,
     Progress,
     Stopped,
-    Tally,
     TrialFailed,
 )
 from engine.forecast import Forecast, remaining
 from engine.frame import frame, look_of, plain_text
+from engine.tally import Tally
 
 NASTY = [
     "通义千问-Plus",

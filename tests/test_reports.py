@@ -26,13 +26,14 @@ from data.schema import (
     Trial,
     Verdict,
 )
-from engine.events import AnswerSaved, JudgmentSaved, Planned, Stopped, Tally
+from engine.events import AnswerSaved, JudgmentSaved, Planned, Stopped
 from engine.reports import csvfile, jsonfile, markdown
 from engine.reports.files import write_whole
 from engine.reports.names import file_names
 from engine.reports.table import ranks, sheets
 from engine.reports.terminal import print_scores, print_summary
 from engine.scores import Scores, score
+from engine.tally import Tally
 
 CATEGORIES = ("数学计算", "逻辑推理", "基本任务", "中文理解")
 GROUPS: dict[str, tuple[str, ...]] = {"中文推理": CATEGORIES[:2], "中文语言": CATEGORIES[2:]}

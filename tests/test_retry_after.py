@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.retry_after import told_wait_s
+from providers.refusal import Body
+from providers.retry_after import LONGEST_S, told_wait_s
 
 NOW = "Sun, 06 Nov 1994 08:49:37 GMT"
 
@@ -97,6 +98,52 @@ def test_an_errors_own_words_count_where_no_header_says_it(
     """Prose is the last resort; a header wins over it."""
     assert told_wait_s({}, message) == (None if wait_s is None else pytest.approx(wait_s))
     assert told_wait_s({"retry-after": "9"}, message) == 9.0
+
+
+@pytest.mark.parametrize(
+    ("value", "date", "wait_s"),
+    [
+        ("1994-11-06T08:50:37Z", NOW, 60.0),
+        ("1994-11-06T16:50:37+08:00", NOW, 60.0),
+        ("1994-11-06T08:50:37", NOW, None),
+        ("1733875200", "Tue, 10 Dec 2024 17:58:34 GMT", 21_686.0),
+        ("1733875200000", "Tue, 10 Dec 2024 17:58:34 GMT", 21_686.0),
+        ("1733875200", "", None),
+        ("99999999", NOW, LONGEST_S),
+        ("Sun, 06 Nov 2094 08:49:37 GMT", NOW, LONGEST_S),
+    ],
+)
+def test_times_are_read_against_the_servers_clock_and_nothing_is_longer_than_31_days(
+    value: str, date: str, wait_s: float | None
+) -> None:
+    """RFC 3339, Unix time in seconds and milliseconds, and absurd numbers."""
+    assert told_wait_s({"retry-after": value, "date": date}) == wait_s
+
+
+@pytest.mark.parametrize(
+    ("body", "wait_s"),
+    [
+        ({"error": {"details": [{"retryDelay": "46s"}]}}, 46.0),
+        ({"error": {"details": [{"retryDelay": "-5s"}]}}, None),
+        ({"error": {"metadata": {"retry_after_seconds": 12}}}, 12.0),
+        ({"retry_after_ms": 1500}, 1.5),
+        ({"retry_after": "nan"}, None),
+        ({"retry_after": True}, None),
+        (b'{"error":{"message":"Please wait 1 minute and 5 seconds","type":"t"}}', 65.0),
+        ("请在 10 秒后重试", 10.0),
+        ("请于1分30秒后再试", 90.0),
+        ("请等待 2 分钟", 120.0),
+        ("请 500 毫秒之后重新尝试", 0.5),
+        ("请稍后重试", None),
+        ("每 10 秒最多 5 次", None),
+        ("try again in 3s, or in the worst case retry after 5 seconds", 5.0),
+    ],
+)
+def test_bodies_tell_it_in_fields_and_in_words_of_two_languages(
+    body: Body, wait_s: float | None
+) -> None:
+    """The longest of several counts."""
+    assert told_wait_s({}, body) == (None if wait_s is None else pytest.approx(wait_s))
 
 
 @given(

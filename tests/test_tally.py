@@ -15,12 +15,11 @@ from engine.events import (
     Noted,
     Planned,
     Progress,
-    Rate,
     Retrying,
     Stopped,
-    Tally,
     TrialFailed,
 )
+from engine.tally import Rate, Tally
 
 NOW = 1000.0
 USAGE = Usage(input_tokens=10, output_tokens=3)

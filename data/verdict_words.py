@@ -1,0 +1,76 @@
+"""A judge's own words, made plain: the only text in which a verdict is looked for.
+
+Characters are normalised one by one (full-width digits and braces, curly quotes, zero-width marks), so
+the work is linear; what the judge repeats of the candidate, between its marks, is masked.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+WRAP = " \t*_`'\"()[]<>\\"
+_ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
+
+
+class _PlainChars(dict[int, str]):
+    """Each character's plain form, worked out when first met.
+
+    NFKC is taken character by character: over a whole text it sorts runs of combining marks, which
+    takes quadratic time on a hostile one.
+    """
+
+    def __missing__(self, code: int) -> str:
+        char = chr(code)
+        invisible = unicodedata.category(char) in {"Cc", "Cf"} or 0xFE00 <= code <= 0xFE0F
+        form = "" if invisible else unicodedata.normalize("NFKC", char)
+        if len(self) < 1 << 16:
+            self[code] = form
+        return form
+
+
+_PLAIN = _PlainChars(
+    {
+        **dict.fromkeys(map(ord, "‘’‚‛′"), "'"),
+        **dict.fromkeys(map(ord, "“”„‟″「」『』"), '"'),
+        **dict.fromkeys(map(ord, "\n\r\u0085\u2028\u2029"), "\n"),
+        **dict.fromkeys(map(ord, "\u2212\u2010\u2011"), "-"),
+        ord("\t"): " ",
+        ord("\u2236"): ":",
+        ord("⋯"): "...",
+        ord("\u20e3"): "",  # the keycap around a digit
+    }
+)
+
+
+def plain(text: str) -> str:
+    """One way to write each thing: NFKC forms, straight quotes, no invisible characters."""
+    if "\\u" in text:  # JSON's own escapes
+        text = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+    return text.translate(_PLAIN)
+
+
+def plain_key(name: str) -> str:
+    """A plain key as it is compared: no quotes, emphasis, brackets, spaces or case."""
+    return "".join(name.strip(WRAP).split()).casefold()
+
+
+def own_words(text: str, quotation: tuple[str, str] | None) -> str:
+    """The plain text without quotations and blank lines."""
+    text = plain(text)
+    if quotation:
+        opening, closing = (plain(marker).strip() for marker in quotation)
+        text = _masked(text, opening, closing) if opening and closing else text
+    return "\n".join(line for line in map(str.strip, text.split("\n")) if line)
+
+
+def _masked(text: str, opening: str, closing: str) -> str:
+    """The text without the spans opening..closing; one that is not closed reaches to the end."""
+    kept, begin = [], 0
+    while begin >= 0 and (start := text.find(opening, begin)) >= 0:
+        kept.append(text[begin:start])
+        end = text.find(closing, start + len(opening))
+        begin = end + len(closing) if end >= 0 else -1
+    if begin >= 0:
+        kept.append(text[begin:])
+    return "\n".join(kept)

@@ -1,0 +1,197 @@
+"""The fold over events: counters that become a Progress when asked.
+
+Fed from the loop's thread, asked a few times a second. Memory is constant: rates are kept in buckets,
+the log in a ring.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Literal
+
+from data.schema import Usage
+from engine.events import (
+    AccountView,
+    AnswerSaved,
+    Event,
+    JudgeRow,
+    JudgmentSaved,
+    LogLine,
+    ModelRow,
+    Noted,
+    Planned,
+    Progress,
+    Retrying,
+    Stopped,
+    TrialFailed,
+)
+
+
+class Rate:
+    """Completions of the last minute, in twelve five-second buckets: constant memory."""
+
+    BUCKET_S = 5.0
+    BUCKETS = 12
+
+    def __init__(self) -> None:
+        self._buckets: deque[tuple[int, int]] = deque(maxlen=self.BUCKETS)
+
+    def add(self, now: float) -> None:
+        slot = int(now // self.BUCKET_S)
+        if self._buckets and self._buckets[-1][0] == slot:
+            self._buckets[-1] = (slot, self._buckets[-1][1] + 1)
+        else:
+            self._buckets.append((slot, 1))
+
+    def per_minute(self, now: float, started: float) -> float:
+        """Completions per minute over the last minute, or over the run if it is younger."""
+        oldest = int(now // self.BUCKET_S) - self.BUCKETS + 1
+        count = sum(n for slot, n in self._buckets if slot >= oldest)
+        window = min(max(now - started, 1.0), self.BUCKETS * self.BUCKET_S)
+        return count * 60.0 / window
+
+
+class _Model:
+    """Mutable counters of one model."""
+
+    def __init__(self, plan: Planned) -> None:
+        self.plan = plan
+        self.answers_done, self.judgments_done = plan.answers_done, plan.judgments_done
+        self.answers_reused, self.judgments_reused = plan.answers_done, plan.judgments_done
+        self.failed = self.retries = 0
+        self.refused, self.unscorable = plan.refused, plan.unscorable
+        self.answers_failed = 0
+        self.saved: float | None = None
+        self.score_sum = plan.score_sum
+        self.scored = plan.judgments_done - plan.unscorable
+        self.rate = Rate()
+        self.stopped = ""
+
+
+class _Judge:
+    """Mutable counters of one judge."""
+
+    def __init__(self) -> None:
+        self.done = self.unscorable = 0
+        self.rate = Rate()
+
+
+class Tally:
+    """The fold over events. One instance per run, fed from the loop's thread."""
+
+    LOG_LINES = 50
+
+    def __init__(self, name: str, *, started: float, simulated: bool = False) -> None:
+        self._name, self._started, self._simulated = name, started, simulated
+        self._models: dict[str, _Model] = {}
+        self._judges: dict[str, _Judge] = {}
+        self._tokens_in = self._tokens_out = 0
+        self._saved: float | None = None
+        self._rate = Rate()
+        self._log: deque[LogLine] = deque(maxlen=self.LOG_LINES)
+
+    def add(self, event: Event, now: float) -> None:
+        """Take one event in; `now` is the loop's clock."""
+        match event:
+            case Planned():
+                self._models[event.model] = _Model(event)
+            case AnswerSaved():
+                self._add_answer(event, now)
+            case JudgmentSaved():
+                self._add_judgment(event, now)
+            case TrialFailed():
+                self._models[event.model].failed += 1
+                self._models[event.model].answers_failed += event.kind == "answer"
+            case Retrying():
+                if event.model in self._models:
+                    self._models[event.model].retries += 1
+            case Stopped():
+                self._add_stop(event, now)
+            case Noted():
+                self._log.appendleft(LogLine(now, event.level, event.text))
+
+    def progress(
+        self,
+        now: float,
+        accounts: tuple[AccountView, ...] = (),
+        state: Literal["running", "stopping", "finished", "interrupted"] = "running",
+    ) -> Progress:
+        """The picture at `now`."""
+        return Progress(
+            name=self._name,
+            elapsed_s=now - self._started,
+            simulated=self._simulated,
+            state=state,
+            models=tuple(self._row(name, m, now) for name, m in self._models.items()),
+            judges=tuple(
+                JudgeRow(name, j.done, j.unscorable, j.rate.per_minute(now, self._started))
+                for name, j in self._judges.items()
+            ),
+            accounts=accounts,
+            tokens_in=self._tokens_in,
+            tokens_out=self._tokens_out,
+            per_minute=self._rate.per_minute(now, self._started),
+            saved_ago_s=None if self._saved is None else now - self._saved,
+            log=tuple(self._log),
+            now_s=now,
+        )
+
+    def _add_answer(self, event: AnswerSaved, now: float) -> None:
+        model = self._models[event.model]
+        model.answers_done += 1
+        model.refused += event.state == "refused"
+        self._count(model, event.cached, event.usage, now)
+        model.answers_reused += event.cached
+
+    def _add_judgment(self, event: JudgmentSaved, now: float) -> None:
+        model = self._models[event.model]
+        model.judgments_done += 1
+        model.judgments_reused += event.cached
+        judge = self._judges.setdefault(event.judge, _Judge())
+        judge.done += 1
+        if event.score is None:
+            model.unscorable += 1
+            judge.unscorable += 1
+        else:
+            model.score_sum += event.score
+            model.scored += 1
+        if not event.cached:
+            judge.rate.add(now)
+        self._count(model, event.cached, event.usage, now)
+
+    def _count(self, model: _Model, cached: bool, usage: Usage | None, now: float) -> None:
+        self._saved = model.saved = now
+        if cached:
+            return
+        model.rate.add(now)
+        self._rate.add(now)
+        if usage is not None:
+            self._tokens_in += usage.input_tokens
+            self._tokens_out += usage.output_tokens
+
+    def _add_stop(self, event: Stopped, now: float) -> None:
+        text = f"{event.name} stopped: {event.error}: {event.message}"
+        self._log.appendleft(LogLine(now, "error", text))
+        if event.scope == "model" and event.name in self._models:
+            self._models[event.name].stopped = event.error
+
+    def _row(self, name: str, model: _Model, now: float) -> ModelRow:
+        return ModelRow(
+            name=name,
+            answers=model.plan.answers,
+            answers_done=model.answers_done,
+            answers_reused=model.answers_reused,
+            judgments=model.plan.judgments,
+            judgments_done=model.judgments_done,
+            judgments_reused=model.judgments_reused,
+            failed=model.failed,
+            refused=model.refused,
+            retries=model.retries,
+            unscorable=model.unscorable,
+            mean_score=model.score_sum / model.scored if model.scored else None,
+            per_minute=model.rate.per_minute(now, self._started),
+            stopped=model.stopped,
+            account=model.plan.account,
+            answers_failed=model.answers_failed,
+            saved_ago_s=None if model.saved is None else now - model.saved,
+        )
