@@ -138,6 +138,21 @@ class RunLock:
             raise RunBusy(f"{folder} is in use by {holder or 'another process'}") from None
 
 
+def at_work(folder: Path) -> bool:
+    """Does a process hold the run in `folder`? Asks with a shared lock, for an instant."""
+    try:
+        fd = os.open(folder / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 # --- the file ----------------------------------------------------------------------------------
 
 
@@ -228,7 +243,10 @@ class Journal(Generic[Told]):
         group, self._untold = self._untold, []
         self._first.clear()
         self._full.clear()
-        await asyncio.shield(self._make_durable(group, self._size))
+        work = asyncio.ensure_future(self._make_durable(group, self._size))
+        # Who waits here may be cancelled; a failure is then met again at the next write.
+        work.add_done_callback(lambda done: done.cancelled() or done.exception())
+        await asyncio.shield(work)
 
     async def aclose(self) -> None:
         """Sync what is left and close; after a storage failure only close."""

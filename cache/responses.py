@@ -144,7 +144,7 @@ class ResponseStore:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
             raise DataError(
                 f"not a usable response cache: {error}",
                 path=str(self._path),

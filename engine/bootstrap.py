@@ -68,6 +68,10 @@ class Outcome(Struct, frozen=True, kw_only=True):
     stopped: tuple[Stopped, ...]
     """Accounts and models that were stopped, with the reason."""
     notes: tuple[str, ...]
+    unanswered: int = 0
+    """Answers that do not exist, in a session that only judges."""
+    elsewhere: int = 0
+    """Trials that this session was told to leave out (--limit and the like)."""
     trouble: str = ""
     """A failure of the disk that ended the session."""
 
@@ -123,9 +127,7 @@ async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome
             dice=random.Random(loaded.sweep.seed),
         )
         outside.stops(session)
-        trouble = await _work_and_show(session, tally, outside.view)
-        if not trouble:
-            await run.journal.sync()
+        trouble = await _work_and_show(session, run, tally, outside.view)
     notes = (*run.notes, *([f"cache: {cache.trouble}"] if cache and cache.trouble else ()))
     return _outcome(run, options, session, tally, trouble, simulated, notes)
 
@@ -237,6 +239,8 @@ def _planned(plan: Plan, ledger: Ledger, options: Options) -> list[Planned]:
     hopeless = ledger.hopeless()
     for m in options.selection.models:
         numbers = list(plan.answer_numbers([m], options.selection.items))
+        if not options.generate:  # what is not there will not come
+            numbers = [n for n in numbers if ledger.states[n] > State.FAILED]
         wanted = (j for a in numbers for j in _owed_judgments(plan, ledger, options, a))
         judgments = [j for j in wanted if j not in hopeless]
         rows.append(
@@ -258,7 +262,7 @@ def _planned(plan: Plan, ledger: Ledger, options: Options) -> list[Planned]:
 # --- working -----------------------------------------------------------------------------------
 
 
-async def _work_and_show(session: Session, tally: Tally, view: View) -> str:
+async def _work_and_show(session: Session, run: Opened, tally: Tally, view: View) -> str:
     """Run the session with its console; the reason if the disk ended it."""
     loop = asyncio.get_running_loop()
     board = [session.progress(tally, loop.time())]
@@ -274,6 +278,7 @@ async def _work_and_show(session: Session, tally: Tally, view: View) -> str:
         tasks.start_soon(view, lambda: board[0])
         try:
             await session.run()
+            await run.journal.sync()  # the last group counts, too
         except BaseException as error:
             trouble = str(_storage_failure(error))
         board[0] = session.progress(tally, loop.time())
@@ -311,6 +316,10 @@ def _outcome(
         owed = [n for n in wanted if n not in hopeless]
         failed += sum(states[n] == State.FAILED for n in owed)
         pending += sum(states[n] in (State.PENDING, State.ACTIVE) for n in owed)
+    chosen = run.plan.answer_numbers(options.selection.models, options.selection.items)
+    unanswered = 0 if options.generate else sum(states[a] <= State.FAILED for a in chosen)
+    everywhere = sum(states.count(s) for s in (State.PENDING, State.FAILED, State.ACTIVE))
+    elsewhere = everywhere - len(hopeless) - pending - failed if options.generate else 0
     loop = asyncio.get_running_loop()
     if session.stopping:
         state: Literal["complete", "partial", "interrupted"] = "interrupted"
@@ -324,5 +333,7 @@ def _outcome(
         simulated=simulated,
         stopped=session.stopped,
         notes=notes,
+        unanswered=unanswered,
+        elsewhere=max(0, elsewhere) if options.judge else 0,
         trouble=trouble,
     )

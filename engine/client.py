@@ -29,6 +29,11 @@ class Client:
         self._journal, self._cache, self._wall = journal, cache, wall
         self._attempts = 0
 
+    @property
+    def shares(self) -> bool:
+        """May two jobs with the same words share one call? Not where the user wants no cache."""
+        return self._cache is not None
+
     def load(self, job: Job, request: Request) -> None:
         """Encode the request and name it."""
         http = job.pool.codec.encode(request)

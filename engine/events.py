@@ -40,6 +40,8 @@ class AnswerSaved(Struct, frozen=True):
     cached: bool
     usage: Usage | None = None
     latency_s: float = 0.0
+    judgments_off: int = 0
+    """Judgments that will not come, because the answer was refused."""
 
 
 class JudgmentSaved(Struct, frozen=True):
@@ -60,6 +62,8 @@ class TrialFailed(Struct, frozen=True):
     kind: Literal["answer", "judgment"]
     error: str
     judge: str = ""
+    message: str = ""
+    """What went wrong, as one safe line."""
 
 
 class Retrying(Struct, frozen=True):
@@ -160,7 +164,7 @@ class Progress(Struct, frozen=True, kw_only=True):
     name: str
     elapsed_s: float
     simulated: bool
-    state: Literal["running", "stopping", "finished", "interrupted"]
+    state: Literal["running", "stopping", "finished", "partial", "interrupted"]
     models: tuple[ModelRow, ...]
     judges: tuple[JudgeRow, ...]
     accounts: tuple[AccountView, ...]
@@ -171,6 +175,8 @@ class Progress(Struct, frozen=True, kw_only=True):
     """Seconds since the last result became durable."""
     log: tuple[LogLine, ...]
     """Newest first."""
+    errors: tuple[tuple[str, int], ...] = ()
+    """Why trials failed, with how many, most frequent first."""
     now_s: float = 0.0
     """The loop's clock when this picture was taken, as in `LogLine.t_s`."""
 

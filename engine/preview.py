@@ -30,6 +30,7 @@ from engine import judging
 from engine.answering import answer_request
 from engine.config import Loaded, Selection
 from engine.plan import JUDGEABLE, Ledger, Plan, State
+from engine.rundir import check_same
 from engine.sweep import Options
 from providers.registry import DIALECTS
 
@@ -175,6 +176,7 @@ def look_ahead(loaded: Loaded, options: Options, cache_path: Path | None) -> lis
     ledger = Ledger(plan)
     journal = options.folder / "journal.jsonl"
     if journal.exists():
+        check_same(options.folder, loaded)
         for place, record in scan(journal):
             if record is not None:
                 ledger.enter(record, place.offset, place.length)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from data.schema import Answer, Failure, Intent, Judgment, Result, Settled, Struct, Usage
+from data.schema import Answer, Failure, Intent, Judgment, Result, Settled, Struct, Trial, Usage
 from engine.plan import Ledger, Plan, State
 from engine.rundir import Stored, records
 from engine.scores import MIN_COVERAGE, Scores, score
@@ -46,6 +47,8 @@ class Counts(Struct, frozen=True, kw_only=True):
     possibly_billed: int
     input_tokens: int
     output_tokens: int
+    reasons: tuple[tuple[str, int], ...] = ()
+    """Why trials failed, with how many, most frequent first."""
 
 
 def counts_of(run: Stored) -> Counts:
@@ -54,8 +57,13 @@ def counts_of(run: Stored) -> Counts:
     ledger = Ledger(plan)
     open_intents = attempts = 0
     spent = Usage()
+    failures: dict[Trial, str] = {}
     for record in records(run.folder):
         ledger.enter(record, 0, 0)
+        if isinstance(record, Failure):
+            failures[record.trial] = f"{record.error}: {record.message}"
+        elif isinstance(record, Answer | Judgment):
+            failures.pop(record.trial, None)
         if isinstance(record, Intent):
             attempts += 1
             open_intents += 1
@@ -76,6 +84,7 @@ def counts_of(run: Stored) -> Counts:
         possibly_billed=open_intents,
         input_tokens=spent.input_tokens,
         output_tokens=spent.output_tokens,
+        reasons=tuple(Counter(failures.values()).most_common()),
     )
 
 

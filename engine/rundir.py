@@ -31,6 +31,12 @@ from engine.identity import Difference, compare, digest
 from engine.plan import Ledger, Plan
 
 ENGINE = "alignsweep 0.1.0"
+OWN_FILES = frozenset(
+    f"{name}{suffix}"
+    for name in ("lock", "sweep.toml", "benchmark.json", "rubrics.json", "journal")
+    for suffix in ("", ".new")
+)
+"""What a start that was cut short may have left behind."""
 
 
 class Opened:
@@ -94,6 +100,7 @@ def _start(
     tell: Callable[[Event], Any],
     wall: Callable[[], float],
 ) -> Opened:
+    _refuse_foreign(folder)
     _refuse_other_sweep(folder / "sweep.toml", loaded)
     _write_private(folder / "sweep.toml", loaded.text)
     _write_private(folder / "benchmark.json", encode(loaded.benchmark))
@@ -171,6 +178,16 @@ def _refuse_other_sweep(path: Path, loaded: Loaded) -> None:
         )
 
 
+def _refuse_foreign(folder: Path) -> None:
+    """A folder with other things in it is no place for a run."""
+    others = sorted(path.name for path in folder.iterdir() if path.name not in OWN_FILES)
+    if others:
+        raise ConfigError(
+            f"{folder} is no run and not empty (it holds `{printable(others[0], 80)}`)",
+            how="choose another place with --run-dir",
+        )
+
+
 def _refuse_mismatch(difference: Difference, path: Path, loaded: Loaded) -> None:
     if difference.refused:
         changes = "\n    ".join(difference.refused)
@@ -193,6 +210,13 @@ class Stored(Struct, frozen=True):
     """As of the last session."""
     benchmark: Benchmark
     rubrics: dict[str, Rubric]
+
+
+def check_same(folder: Path, loaded: Loaded) -> None:
+    """Raises JournalMismatch if `loaded` may not go on with the run in `folder`. Changes nothing."""
+    _refuse_mismatch(
+        compare(read_run(folder).sweep, loaded.sweep), folder / "journal.jsonl", loaded
+    )
 
 
 def find_run(name: str) -> Path:

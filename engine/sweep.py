@@ -34,6 +34,7 @@ from engine.events import (
     AnswerSaved,
     Event,
     JudgmentSaved,
+    Noted,
     Progress,
     Retrying,
     Stopped,
@@ -113,6 +114,8 @@ class Session:
     async def stop(self, grace_s: float) -> None:
         """Send nothing more; wait up to `grace_s` seconds for what is in flight; end `run`."""
         self.stopping = True
+        left = f"{self.in_flight} calls in flight, up to {grace_s:g} s; Ctrl-C again gives them up"
+        self._tell(Noted(f"stopping: {left}", "warning"))
         if self.in_flight:
             with anyio.move_on_after(grace_s):
                 await self._quiet.wait()
@@ -248,6 +251,8 @@ class Session:
                 job.pool.backlog.put(job)
 
     def _leads(self, job: Job) -> bool:
+        if not self._client.shares:
+            return True
         leader = self._leaders.setdefault(job.key, job)
         if leader is job:
             return True
@@ -277,7 +282,8 @@ class Session:
 
     def _answered(self, job: Job, response: Response, settled: Settled | None) -> None:
         """An answer is there: it serves this job and all that wait for the same words."""
-        self._leaders.pop(job.key, None)
+        if self._leaders.get(job.key) is job:
+            del self._leaders[job.key]
         followers, job.followers = job.followers, []
         self._received(job, response, settled)
         for follower in followers:
@@ -313,7 +319,7 @@ class Session:
             asks=tuple(job.asks),
         )
         trial = job.trial
-        told = TrialFailed(trial.model, trial.kind, error.kind, trial.judge)
+        told = TrialFailed(trial.model, trial.kind, error.kind, trial.judge, error.message)
         self._finish(job, State.FAILED, record, told)
 
     def _stop_party(self, job: Job, account: Account, error: CallError) -> None:
@@ -349,7 +355,8 @@ class Session:
 
     def _hand_over(self, job: Job) -> None:
         """Whoever waited for this job's answer: the first of them asks for it now."""
-        self._leaders.pop(job.key, None)
+        if self._leaders.get(job.key) is job:
+            del self._leaders[job.key]
         if not job.followers:
             return
         heir, *rest = job.followers
@@ -370,7 +377,10 @@ class Session:
         trial = job.trial
         record = Answer(trial=trial, response=response, state=response.state)
         usage = response.usage if settled else None
-        told = AnswerSaved(trial.model, response.state, settled is None, usage, response.latency_s)
+        off = self._judgments_lost(job.number) if response.state == "refused" else 0
+        told = AnswerSaved(
+            trial.model, response.state, settled is None, usage, response.latency_s, off
+        )
         state = {"answered": State.ANSWERED, "truncated": State.TRUNCATED, "refused": State.REFUSED}
         place = self._write(record, settled, told)
         self._ledger.offsets[job.number] = place.offset
@@ -413,6 +423,12 @@ class Session:
         self._write(record, None, told)
         self._ledger.mark(job.number, state)
         self._end(job)
+
+    def _judgments_lost(self, answer: int) -> int:
+        """Judgments that this session counted on and that a refusal takes away."""
+        if not self._options.judge:
+            return 0
+        return sum(self._owed(n) for n in self._plan.judgments_of(answer))
 
     def _open_judgments(self, answer: int) -> None:
         for number in self._plan.judgments_of(answer):

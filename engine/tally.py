@@ -6,7 +6,7 @@ the log in a ring.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from typing import Literal
 
 from data.schema import Usage
@@ -58,7 +58,7 @@ class _Model:
         self.plan = plan
         self.answers_done, self.judgments_done = plan.answers_done, plan.judgments_done
         self.answers_reused, self.judgments_reused = plan.answers_done, plan.judgments_done
-        self.failed = self.retries = 0
+        self.failed = self.retries = self.judgments_off = 0
         self.refused, self.unscorable = plan.refused, plan.unscorable
         self.answers_failed = 0
         self.saved: float | None = None
@@ -80,6 +80,8 @@ class Tally:
     """The fold over events. One instance per run, fed from the loop's thread."""
 
     LOG_LINES = 50
+    REASONS = 100
+    """Different reasons of failures that are told apart."""
 
     def __init__(self, name: str, *, started: float, simulated: bool = False) -> None:
         self._name, self._started, self._simulated = name, started, simulated
@@ -88,6 +90,7 @@ class Tally:
         self._tokens_in = self._tokens_out = 0
         self._saved: float | None = None
         self._rate = Rate()
+        self._errors: Counter[str] = Counter()
         self._log: deque[LogLine] = deque(maxlen=self.LOG_LINES)
 
     def add(self, event: Event, now: float) -> None:
@@ -100,7 +103,7 @@ class Tally:
             case JudgmentSaved():
                 self._add_judgment(event, now)
             case TrialFailed():
-                self._models[event.model].failed += 1
+                self._add_failure(event, now)
                 self._models[event.model].answers_failed += event.kind == "answer"
             case Retrying():
                 if event.model in self._models:
@@ -133,12 +136,14 @@ class Tally:
             per_minute=self._rate.per_minute(now, self._started),
             saved_ago_s=None if self._saved is None else now - self._saved,
             log=tuple(self._log),
+            errors=tuple(self._errors.most_common()),
             now_s=now,
         )
 
     def _add_answer(self, event: AnswerSaved, now: float) -> None:
         model = self._models[event.model]
         model.answers_done += 1
+        model.judgments_off += event.judgments_off
         model.refused += event.state == "refused"
         self._count(model, event.cached, event.usage, now)
         model.answers_reused += event.cached
@@ -169,6 +174,17 @@ class Tally:
             self._tokens_in += usage.input_tokens
             self._tokens_out += usage.output_tokens
 
+    def _add_failure(self, event: TrialFailed, now: float) -> None:
+        """Counted by its reason; a reason that is new goes into the log at once."""
+        self._models[event.model].failed += 1
+        reason = f"{event.error}: {event.message}" if event.message else event.error
+        if reason not in self._errors and len(self._errors) >= self.REASONS:
+            reason = "other reasons"
+        if reason not in self._errors:
+            text = f"{event.judge or event.model} failed: {reason}"
+            self._log.appendleft(LogLine(now, "warning", text))
+        self._errors[reason] += 1
+
     def _add_stop(self, event: Stopped, now: float) -> None:
         text = f"{event.name} stopped: {event.error}: {event.message}"
         self._log.appendleft(LogLine(now, "error", text))
@@ -181,7 +197,7 @@ class Tally:
             answers=model.plan.answers,
             answers_done=model.answers_done,
             answers_reused=model.answers_reused,
-            judgments=model.plan.judgments,
+            judgments=model.plan.judgments - model.judgments_off,
             judgments_done=model.judgments_done,
             judgments_reused=model.judgments_reused,
             failed=model.failed,

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from data.errors import ConfigError
+from data.errors import ConfigError, DataError
 from data.text import printable
 
 if TYPE_CHECKING:
     from cache.responses import ResponseStore
 
 app = typer.Typer(no_args_is_help=True)
+_SIDES = ("-wal", "-shm")
+"""Files that SQLite keeps beside its own."""
 
 
 @app.command()
@@ -69,10 +71,23 @@ def clear(
     """Forget everything. Runs keep their own answers."""
     if not yes:
         typer.confirm("Forget all cached answers? They were paid for.", abort=True)
-    store = _store()
-    deleted = store.prune()
-    store.close()
+    try:
+        store = _store()
+        deleted = store.prune()
+        store.close()
+    except DataError:  # not readable any more: then the file itself goes
+        _remove_files()
+        typer.echo("the cache could not be read; its files are removed")
+        return
     typer.echo(f"forgot {deleted:,} answers")
+
+
+def _remove_files() -> None:
+    from engine.cli.session import cache_file
+
+    for side in ("", *_SIDES):
+        path = cache_file()
+        path.with_name(path.name + side).unlink(missing_ok=True)
 
 
 def _store() -> ResponseStore:

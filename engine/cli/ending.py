@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import typer
@@ -12,10 +13,11 @@ from data.text import printable
 if TYPE_CHECKING:
     from engine.bootstrap import Outcome
     from engine.config import Loaded
+    from engine.events import Stopped
     from engine.scores import Scores
     from engine.sweep import Options
 
-STATES = {"complete": "finished", "partial": "finished", "interrupted": "interrupted"}
+REASONS = 5
 
 
 def say(loaded: Loaded, options: Options, outcome: Outcome, command: str) -> None:
@@ -23,23 +25,62 @@ def say(loaded: Loaded, options: Options, outcome: Outcome, command: str) -> Non
     from data.codec import replace
     from engine.reports.terminal import print_summary
 
-    scores = _scores(options) if loaded.sweep.judges and options.judge else None
+    scores = None
+    if loaded.sweep.judges and options.judge and not outcome.trouble:
+        scores = _scores(options)
     files = _leave_reports(options, scores) if scores is not None else []
     print_summary(
-        replace(outcome.progress, state=STATES[outcome.state]),
+        replace(outcome.progress, state=_word(outcome)),
         scores,
         run_dir=str(options.folder),
         file=sys.stdout,
         files=files,
         next_command=_next_command(loaded, outcome, options, command),
     )
-    for note in outcome.notes:
-        typer.echo(f"note: {printable(note)}", err=True)
-    for stop in outcome.stopped:
-        text = f"{stop.name} was stopped: {stop.error}: {stop.message}"
-        typer.echo(f"stopped: {printable(text)}", err=True)
+    for line in _remarks(loaded, outcome):
+        typer.echo(line, err=True)
+
+
+def _remarks(loaded: Loaded, outcome: Outcome) -> Iterator[str]:
+    """What a user may have to act upon, most telling first."""
     if outcome.trouble:
-        typer.echo(f"error: {printable(outcome.trouble)}", err=True)
+        yield f"error: {printable(outcome.trouble)}"
+        yield "  everything counted above is safe; make room, then run the same command again"
+    for stop in outcome.stopped:
+        yield f"stopped: {printable(f'{stop.name}: {stop.error}: {stop.message}')}"
+        if hint := _hint(loaded, stop):
+            yield f"  {hint}"
+    for reason, count in outcome.progress.errors[:REASONS]:
+        yield f"failed: {count:,} x {printable(reason, 200)}"
+    if len(outcome.progress.errors) > REASONS:
+        yield f"  and {len(outcome.progress.errors) - REASONS:,} other reasons (see `status`)"
+    if outcome.unanswered:
+        yield (
+            f"note: {outcome.unanswered:,} answers do not exist, so there is nothing to judge"
+            " (--null-as-none judges a null as the text None)"
+        )
+    if outcome.elsewhere:
+        yield f"note: {outcome.elsewhere:,} trials of this sweep were left out by this command's flags"
+    for note in outcome.notes:
+        yield f"note: {printable(note.splitlines()[0])}"
+
+
+def _hint(loaded: Loaded, stop: Stopped) -> str:
+    """How to mend what stopped an account."""
+    spec = next((p for p in loaded.sweep.providers if p.name == stop.name), None)
+    if spec is None or stop.scope != "account":
+        return ""
+    if stop.error == "Unauthorized":
+        key = spec.api_key_env or spec.api_key_file
+        return f"check the key in {key}" if key else "it wants a key: set api_key_env"
+    if stop.error == "WrongAddress":
+        return f"check base_url: {printable(spec.base_url)}"
+    return ""
+
+
+def _word(outcome: Outcome) -> str:
+    words = {"complete": "finished", "interrupted": "interrupted"}
+    return words.get(outcome.state, "partial")
 
 
 def _scores(options: Options) -> Scores:

@@ -7,6 +7,8 @@ engine inside their functions.
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from typing import Annotated
 
@@ -48,8 +50,23 @@ def options(
 
 def main() -> None:
     """Entry point. Errors of our own tree become one message and exit code 2."""
+    os.umask(0o077)  # answers may be confidential: whatever is written is its owner's alone
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show Chinese shows `?`
     try:
         app()
     except AlignsweepError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
+    except BrokenPipeError:
+        _leave_quietly()
+    except OSError as error:
+        typer.echo(f"error: cannot write the output: {error.strerror or error}", err=True)
+        _leave_quietly(2)
+
+
+def _leave_quietly(code: int = 141) -> None:
+    """Whoever read our output is gone (141, as after SIGPIPE): say nothing more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    sys.exit(code)

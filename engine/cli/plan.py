@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from data.errors import ConfigError
 from data.text import printable
 from engine.cli import options as flags
 
@@ -26,19 +27,26 @@ def plan(
     category: flags.Category = None,
     models: flags.Models = None,
     run_dir: flags.RunDir = None,
+    fork: flags.Fork = None,
     no_cache: flags.NoCache = False,
 ) -> None:
     """Show what a sweep would send, per provider. Sends nothing."""
-    from engine.cli.session import run_folder
+    from engine.cli.session import forked, run_folder
     from engine.config import load, select
     from engine.given import with_models_of_run
     from engine.paths import data_home
     from engine.sweep import Options
 
-    loaded = load(sweep, home=data_home())
+    loaded = forked(load(sweep, home=data_home()), fork)
     folder = run_folder(loaded, run_dir)
     generate = bool(loaded.sweep.models)
     loaded = with_models_of_run(loaded, folder)
+    if not loaded.sweep.models:
+        raise ConfigError(
+            "this sweep has no [[models]], and no run yet",
+            where=str(sweep),
+            how="to judge answers that exist: alignsweep judge FILE --answers … --dry-run",
+        )
     selection = select(loaded, models=models or [], categories=category or [], limit=limit)
     options = Options(
         folder=folder,

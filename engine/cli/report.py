@@ -31,6 +31,7 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
 ) -> None:
     """Say how far a run is, what failed, and how to go on. Works while it is running, too."""
+    from cache.journal import at_work
     from data.codec import encode
     from engine.results import counts_of
     from engine.rundir import find_run, read_run
@@ -52,11 +53,17 @@ def status(
     )
     typer.echo(f"judgments  {judged:,} final ({counts.unscorable:,} unscorable)")
     typer.echo(f"failed     {counts.failed:,}      pending  {counts.pending:,}")
+    for reason, count in counts.reasons[:5]:
+        typer.echo(f"           {count:,} x {printable(reason, 160)}")
     typer.echo(
         f"requests   {counts.attempts:,} sent, {counts.possibly_billed:,} without a known end"
         f" (possibly billed)"
     )
     typer.echo(f"tokens     {counts.input_tokens:,} in, {counts.output_tokens:,} out")
+    if at_work(stored.folder):
+        typer.echo("\na process is at work on it now")
+    elif counts.pending or counts.failed:
+        typer.echo("\nto go on, run the same command again (its sweep file is kept in sweep.toml)")
 
 
 def report(

@@ -12,10 +12,13 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from data.errors import ConfigError
+import typer
+
+from data.errors import ConfigError, StorageError
 from data.text import printable
 
 if TYPE_CHECKING:
@@ -54,7 +57,11 @@ def conduct_session(
         return await conduct(loaded, options, outside)
 
     outcome = run(main, virtual=embedded(loaded))
-    say(loaded, options, outcome, command)
+    try:
+        say(loaded, options, outcome, command)
+    except (OSError, StorageError) as error:  # the run's own exit code matters more
+        with suppress(OSError):
+            typer.echo(f"error: {printable(str(error))}", err=True)
     return outcome
 
 
@@ -129,7 +136,7 @@ def _ctrl_c(grace_s: float) -> Callable[[Session], None]:
             else:
                 os._exit(130)
 
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             try:
                 loop.add_signal_handler(number, pressed)
             except (NotImplementedError, ValueError, RuntimeError):

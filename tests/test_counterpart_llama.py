@@ -1,0 +1,184 @@
+"""A sweep against a real llama.cpp server: real inference, by a model that knows nothing.
+
+Needs ALIGNSWEEP_COUNTERPARTS, a Python with xllamacpp and gguf; see tests/tiny_model.py.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import selectors
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from cache.journal import scan
+from data.schema import Answer, Intent, Judgment, Record, Settled, Trial
+
+if TYPE_CHECKING:
+    from tests.conftest import Ended, Program
+
+PYTHON = os.environ.get("ALIGNSWEEP_COUNTERPARTS", "")
+SCRIPT = Path(__file__).parent / "tiny_model.py"
+QUESTIONS, MAX_TOKENS, CONCURRENCY = 12, 64, 4
+RUN = ("run", "s.toml", "--limit", str(QUESTIONS), "--progress", "none")
+
+pytestmark = [
+    pytest.mark.counterpart,
+    pytest.mark.skipif(not PYTHON, reason="ALIGNSWEEP_COUNTERPARTS names no Python with xllamacpp"),
+]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The base URL of a llama.cpp server with the tiny model."""
+    folder = tmp_path_factory.mktemp("llama")
+    with (folder / "log").open("wb") as log:
+        command = [PYTHON, str(SCRIPT), str(folder)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
+        try:
+            url = first_line(process)
+            assert url.startswith("http://127.0.0.1:"), (folder / "log").read_text()
+            wait_until_ready(url)
+            yield url
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def first_line(process: subprocess.Popen[bytes], deadline_s: float = 60.0) -> str:
+    """What the process says first; empty if it says nothing in time."""
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        said = selector.select(deadline_s)
+    return process.stdout.readline().decode().strip() if said else ""
+
+
+def wait_until_ready(url: str, deadline_s: float = 60.0) -> None:
+    """Until the model is loaded."""
+    end = time.monotonic() + deadline_s
+    while time.monotonic() < end:
+        try:
+            urllib.request.urlopen(url.removesuffix("/v1") + "/health", timeout=5).close()
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return
+    raise AssertionError("the server never became ready")
+
+
+def written_by(url: str) -> int:
+    """Tokens that the server has generated in its life, by its own count."""
+    with urllib.request.urlopen(url.removesuffix("/v1") + "/metrics", timeout=10) as reply:
+        found = re.search(rb"^llamacpp:tokens_predicted_total (\d+)", reply.read(), re.MULTILINE)
+    assert found
+    return int(found[1])
+
+
+def write_sweep(program: Program, url: str, *, asks: int) -> None:
+    party = f'provider = "llama"\nmodel = "tiny-random"\nmax_tokens = {MAX_TOKENS}'
+    text = (
+        f'name = "s"\nbenchmark = "mini"\nasks = {asks}\n'
+        f'[providers.llama]\napi = "openai-chat"\nbase_url = "{url}"\nconcurrency = {CONCURRENCY}\n'
+        f'[[models]]\nname = "noise"\n{party}\n[[judges]]\nname = "noise too"\n{party}\n'
+    )
+    (program.folder / "s.toml").write_text(text, encoding="utf-8")
+
+
+def records(program: Program) -> list[Record]:
+    lines = scan(program.folder / "runs" / "s" / "journal.jsonl")
+    return [record for _, record in lines if record is not None]
+
+
+def results(found: list[Record]) -> dict[Trial, Answer | Judgment]:
+    """The final record of each trial; no trial has two."""
+    kept: dict[Trial, Answer | Judgment] = {}
+    for record in found:
+        if isinstance(record, Answer | Judgment):
+            assert record.trial not in kept
+            kept[record.trial] = record
+    return kept
+
+
+def counts(program: Program) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(program.run("status", "s", "--json").out)["counts"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def noise(
+    server: str, tmp_path_factory: pytest.TempPathFactory, program_in: type[Program]
+) -> tuple[Program, Ended, int]:
+    """A whole sweep: the model answers, the model judges. And the tokens that the server wrote."""
+    program = program_in(tmp_path_factory.mktemp("noise"))
+    write_sweep(program, server, asks=3)
+    before = written_by(server)
+    ended = program.run(*RUN, timeout_s=120)
+    return program, ended, written_by(server) - before
+
+
+def test_a_sweep_against_a_real_server_completes(noise: tuple[Program, Ended, int]) -> None:
+    """Every trial is final, and our count of tokens is the server's own."""
+    program, ended, written = noise
+    assert ended.code == 0, ended
+    found = counts(program)
+    assert (found["failed"], found["possibly_billed"]) == (0, 0)
+    assert found["unscorable"] == QUESTIONS
+    assert found["answered"] + found["truncated"] == QUESTIONS
+    assert found["output_tokens"] == written
+    assert found["input_tokens"] > 1000 * QUESTIONS  # the judge's prompts are long
+    answers = [r.response for r in records(program) if isinstance(r, Answer)]
+    assert all(r.text and r.served_model == "tiny-random" and not r.simulated for r in answers)
+
+
+def test_noise_is_unscorable_and_never_a_score(noise: tuple[Program, Ended, int]) -> None:
+    """Every ask is kept, coverage is nought, and the table shows no number."""
+    program, ended, _ = noise
+    judgments = [r for r in records(program) if isinstance(r, Judgment)]
+    assert [r.verdict for r in judgments] == [None] * QUESTIONS
+    assert {len(r.asks) for r in judgments} == {3}
+    verdicts = program.run("report", "s", "--format", "jsonl").out.splitlines()
+    assert {json.loads(line)["score"] for line in verdicts} == {None}
+    (judge,) = json.loads(program.run("report", "s", "--format", "json").out)["judges"]
+    (row,) = judge["models"]
+    assert (row["rank"], row["complete"], row["coverage"]["share"]) == (None, False, 0.0)
+    assert row["robust"]["total"] is None, row
+    assert f"{QUESTIONS} verdicts unreadable" in ended.out
+
+
+def test_a_killed_run_goes_on_and_buys_again_only_what_was_in_flight(
+    server: str, program: Program
+) -> None:
+    """By the journal and by the server's own count of tokens."""
+    write_sweep(program, server, asks=1)
+    before = written_by(server)
+    for wanted in (3, 14):
+        process = program.start(*RUN, "--no-cache")
+        end = time.monotonic() + 30
+        path = program.folder / "runs" / "s" / "journal.jsonl"
+        while not (path.exists() and len(results(records(program))) >= wanted):
+            assert process.poll() is None, "it was done before it could be killed"
+            assert time.monotonic() < end
+            time.sleep(0.002)
+        process.kill()
+        process.communicate()
+    kept = results(records(program))
+    ended = program.run(*RUN, "--no-cache", timeout_s=120)
+    assert ended.code == 0, ended
+    found = records(program)
+    whole = results(found)
+    assert len(whole) == 2 * QUESTIONS
+    assert all(whole[trial] == record for trial, record in kept.items())
+    intents = sum(isinstance(r, Intent) for r in found)
+    lost = intents - sum(isinstance(r, Settled) for r in found)
+    assert intents == 2 * QUESTIONS + lost
+    assert lost <= 2 * CONCURRENCY
+    ours = counts(program)["output_tokens"]
+    assert ours <= written_by(server) - before <= ours + lost * MAX_TOKENS
