@@ -11,11 +11,17 @@ from data.text import printable
 
 if TYPE_CHECKING:
     from engine.bootstrap import Outcome
+    from engine.budget import Statistics
     from engine.config import Loaded
     from engine.scores import Scores
     from engine.sweep import Options
 
-STATES = {"complete": "finished", "partial": "finished", "interrupted": "interrupted"}
+STATES = {
+    "complete": "finished",
+    "partial": "finished",
+    "budget": "finished",
+    "interrupted": "interrupted",
+}
 
 
 def say(loaded: Loaded, options: Options, outcome: Outcome, command: str) -> None:
@@ -33,6 +39,9 @@ def say(loaded: Loaded, options: Options, outcome: Outcome, command: str) -> Non
         files=files,
         next_command=_next_command(loaded, outcome, options, command),
     )
+    typer.echo(f"  money     {money_line(outcome.spent)}")
+    if outcome.broke:
+        typer.echo(f"stopped: {printable(outcome.broke)}", err=True)
     for note in outcome.notes:
         typer.echo(f"note: {printable(note)}", err=True)
     for stop in outcome.stopped:
@@ -40,6 +49,26 @@ def say(loaded: Loaded, options: Options, outcome: Outcome, command: str) -> Non
         typer.echo(f"stopped: {printable(text)}", err=True)
     if outcome.trouble:
         typer.echo(f"error: {printable(outcome.trouble)}", err=True)
+
+
+def money_line(spent: Statistics) -> str:
+    """Spent, estimated, possibly billed; what is unknown is said, never counted as 0."""
+    from engine.money import Amount, formatted
+
+    def shown(nano: int) -> str:
+        return formatted(Amount(nano, spent.currency))
+
+    total = spent.total
+    parts = [f"{shown(total.spent)} spent"]
+    if total.estimated:
+        parts.append(f"{shown(total.estimated)} estimated")
+    if total.possibly_billed:
+        parts.append(f"{shown(total.possibly_billed)} possibly billed")
+    if total.limit is not None:
+        parts.append(f"ceiling {shown(total.limit)}")
+    if total.unpriced:
+        parts.append(f"{total.unpriced:,} calls of unknown price")
+    return ", ".join(parts)
 
 
 def _scores(options: Options) -> Scores:
