@@ -213,7 +213,7 @@ def test_a_hostile_name_is_only_text_everywhere() -> None:
     assert document["judges"][0]["models"][0]["model"] == HOSTILE
 
 
-@given(st.text(min_size=1, max_size=30))
+@given(st.text(min_size=1, max_size=30).filter(lambda name: name != "b"))
 def test_markdown_lines_up_whatever_a_model_is_called(name: str) -> None:
     """Every line of the table has the same cells and the same number of bars."""
     scores = scores_of({name: [5.0, 5.0, 5.0, 5.0], "b": [4.0, 4.0, 4.0, 4.0]})

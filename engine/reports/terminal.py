@@ -66,7 +66,7 @@ def print_summary(
 def summary_lines(progress: Progress, run_dir: str) -> list[str]:
     """Finished or not, and what is missing and why. The first line is the sentence to read."""
     left = sum(remaining(m) for m in progress.models)
-    whole = progress.state == "finished"
+    whole = progress.state == "finished" and left == 0
     early = "interrupted" if progress.state == "interrupted" else "ended early"
     word = "finished" if whole else early
     answers = _done(progress, "answers")
