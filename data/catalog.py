@@ -25,6 +25,10 @@ class ProviderTable(Table, frozen=True, kw_only=True, omit_defaults=True):
     api_key_env: str | None = None
     api_key_file: str | None = None
     rpm: float | None = None
+    tpm: float | None = None
+    input_tpm: float | None = None
+    output_tpm: float | None = None
+    rpd: float | None = None
     concurrency: int | None = None
     timeout_s: float | None = None
     cache_identity: str | None = None

@@ -16,10 +16,12 @@
        └─ Fatal                 the same call will fail again
           ├─ BadRequest         this request is refused
           ├─ ContextTooLong     this prompt does not fit the model
+          ├─ TooLarge           this call is larger than the account's own window; it was not sent
           ├─ UnknownModel       stops the model
           ├─ WrongAddress       stops the account: this API is not spoken there
           ├─ Unauthorized       stops the account
-          └─ OutOfQuota         stops the account
+          ├─ OutOfQuota         stops the account
+          └─ OverBudget         our own ceiling stands in the way; it was not sent
 
 Rules: the type decides the policy (`engine/retry.py` never looks at a status code). A content filter's
 refusal, a truncated answer and an unreadable verdict are outcomes, not errors: they are recorded.
@@ -141,6 +143,10 @@ class ContextTooLong(Fatal):
     """The prompt does not fit the model's context."""
 
 
+class TooLarge(Fatal):
+    """One call needs more than the account's whole limit; waiting would not help. Nothing was sent."""
+
+
 class UnknownModel(Fatal):
     """The provider does not know this model (or no longer)."""
 
@@ -163,3 +169,7 @@ class OutOfQuota(Fatal):
     """No money or no quota is left on this account."""
 
     scope: ClassVar[Scope] = "account"
+
+
+class OverBudget(Fatal):
+    """The sweep file's own ceiling would be exceeded. Nothing was sent; the trial stays pending."""

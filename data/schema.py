@@ -251,6 +251,8 @@ class Intent(Struct, frozen=True, tag="intent", tag_field="kind", omit_defaults=
     """Seconds since the epoch."""
     attempt: int = 1
     ask: int = 0
+    reserve: int | None = None
+    """The worst case of this attempt, in nano-units of the budget's currency; None: unknown price."""
 
 
 class Settled(Struct, frozen=True, tag="settled", tag_field="kind", omit_defaults=True):
@@ -262,6 +264,11 @@ class Settled(Struct, frozen=True, tag="settled", tag_field="kind", omit_default
     error: str = ""
     """An error kind of `data/errors.py`; empty: a reply was read."""
     message: str = ""
+    cost: int | None = None
+    """Nano-units of `currency`; None: unknown."""
+    currency: str = ""
+    estimated: bool = False
+    """The worst case was booked, because nobody said what was billed."""
 
 
 class Answer(Struct, frozen=True, kw_only=True, tag="answer", tag_field="kind", omit_defaults=True):
@@ -340,6 +347,12 @@ class ProviderSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     api_key_file: str = ""
     rpm: float | None = None
     """Requests per minute; None: unlimited."""
+    tpm: float | None = None
+    """Tokens per minute, input and output together."""
+    input_tpm: float | None = None
+    output_tpm: float | None = None
+    rpd: float | None = None
+    """Requests per day (any 24 hours)."""
     concurrency: int = 16
     """Requests in flight at once."""
     timeout_s: float = 300.0

@@ -10,16 +10,21 @@ from __future__ import annotations
 import asyncio
 
 from data.codec import replace
-from data.errors import CallError
-from data.schema import Draw, ProviderSpec, Request, Response, Trial
+from data.errors import CallError, RateLimited, Retryable
+from data.schema import Draw, ProviderSpec, Request, Response, Trial, Usage
 from engine.backlog import Backlog
+from engine.breaker import RetryBudget
+from engine.estimate import InputGuess, OutputGuess, tokens_of
 from engine.events import AccountView
-from engine.limits import Limits
+from engine.limits import Limits, Need, Permit, Source
 from engine.retry import Tries
+from providers.ratelimits import LimitSeen, limits_in
 from providers.wire import Endpoint, HttpReply, HttpRequest, Provider, Transport
 
 CREDITS_PER_SLOT = 4
 LEAST_CREDITS = 256
+FIRST_GUESS = 512
+"""Output tokens of an answer before the first one came."""
 SECRET_LENGTH = 8
 
 
@@ -30,9 +35,11 @@ class Job:
         "answer",
         "asks",
         "draw",
+        "estimate",
         "followers",
         "http",
         "key",
+        "max_tokens",
         "model",
         "number",
         "pool",
@@ -53,12 +60,16 @@ class Job:
         self.key: bytes
         self.draw: Draw
         self.model: str
+        self.max_tokens: int | None = None
+        self.estimate = 0
+        """Prompt tokens by the length of the body, as long as somebody counts them."""
         self.quotation: tuple[str, str] = ("", "")
         """The marks around the candidate's text in a judge's request."""
 
     def carries(self, request: Request, http: HttpRequest, key: bytes) -> None:
         """Load the next ask; attempts are counted per ask."""
         self.http, self.key, self.draw, self.model = http, key, request.draw, request.model
+        self.max_tokens = request.max_tokens
         self.tries = Tries()
 
 
@@ -73,33 +84,93 @@ class Pool:
         """Admission is woken when this many credits are free: in batches it costs less."""
         self.accounts: list[Account] = []
         self.stopped: CallError | None = None
+        self._guesses: dict[str, tuple[InputGuess, OutputGuess]] = {}
+
+    def need_of(self, job: Job, in_flight: int = 0) -> Need:
+        """Estimated tokens of a job's request, and what its answer may take."""
+        body = job.http.body
+        job.estimate = tokens_of(len(body.decode("utf-8", "replace")), len(body), job.model)
+        asked, said = self._guess(job)
+        return Need(asked.corrected(job.estimate), said.careful(in_flight + 1))
+
+    def learn(self, job: Job, usage: Usage | None) -> None:
+        """What an answer really took."""
+        if usage is not None:
+            asked, said = self._guess(job)
+            asked.learn(job.estimate, usage.input_tokens)
+            said.learn(usage.output_tokens)
+
+    def _guess(self, job: Job) -> tuple[InputGuess, OutputGuess]:
+        party = job.trial.judge or job.trial.model
+        if party not in self._guesses:
+            self._guesses[party] = InputGuess(), OutputGuess(FIRST_GUESS, job.max_tokens)
+        return self._guesses[party]
 
 
 class Account:
     """One key at one endpoint. `take` is where its workers wait."""
 
     def __init__(self, pool: Pool, endpoint: Endpoint, transport: Transport) -> None:
-        self.pool, self.name = pool, pool.spec.name
-        self.limits = Limits(rpm=pool.spec.rpm, concurrency=pool.spec.concurrency)
-        self.in_flight = 0
+        spec = pool.spec
+        self.pool, self.name = pool, spec.name
+        self.limits = Limits(
+            rpm=spec.rpm,
+            concurrency=spec.concurrency,
+            tpm=spec.tpm,
+            input_tpm=spec.input_tpm,
+            output_tpm=spec.output_tpm,
+            rpd=spec.rpd,
+        )
+        self.retries = RetryBudget()
         self._endpoint, self._transport = endpoint, transport
         self._gate = asyncio.Lock()
 
-    async def take(self) -> Job:
-        """The next job that may be sent now."""
+    @property
+    def in_flight(self) -> int:
+        """Calls on their way."""
+        return self.limits.in_flight
+
+    async def take(self) -> tuple[Job, Permit | CallError]:
+        """The next job that may be sent now, with leave to send it, or why it never may be."""
         async with self._gate:
             job = await self.pool.backlog.next_job()
-            await self.limits.admit()
-            return job
+            need = self.pool.need_of(job, self.in_flight) if self.limits.counts_tokens else Need()
+            try:
+                return job, await self.limits.admit(need)
+            except CallError as error:
+                return job, error
 
     async def send(self, request: HttpRequest) -> HttpReply:
         """One exchange. Raises TransportError."""
-        self.in_flight += 1
-        try:
-            reply = await self._transport.send(request, self._endpoint)
-        finally:
-            self.in_flight -= 1
+        reply = await self._transport.send(request, self._endpoint)
         return reply if reply.status == 200 else _blotted(reply, self._endpoint.key)
+
+    def ended(self, permit: Permit, end: Response | CallError, reply: HttpReply | None) -> None:
+        """A call is over: its permit comes back, and the limits hear what the provider said."""
+        now = asyncio.get_running_loop().time()
+        seen = self._heard(reply, now)
+        if isinstance(end, Response):
+            self.limits.succeeded(permit, end.usage, now)
+        elif isinstance(end, RateLimited):
+            speaks_of_rate = any(limit.name != "concurrency" for limit in seen)
+            rate = end.retry_after_s is not None or speaks_of_rate
+            self.limits.rejected(permit, end.retry_after_s, now, rate=rate)
+        elif isinstance(end, Retryable):
+            self.limits.troubled(permit, now)
+        else:
+            self.limits.refused(permit, now)
+
+    def _heard(self, reply: HttpReply | None, now: float) -> tuple[LimitSeen, ...]:
+        """Limits that a reply tells; the sweep file's own stand above them."""
+        if reply is None:
+            return ()
+        body = reply.body if reply.status == 429 else None
+        seen = limits_in(reply.status, reply.headers, body)
+        for limit in seen:
+            if limit.limit:
+                source: Source = "headers" if limit.source == "headers" else "429 body"
+                self.limits.told(limit.name, limit.limit, source, now)
+        return seen
 
     def view(self, now: float) -> AccountView:
         """What the console shows of this account."""

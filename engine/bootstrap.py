@@ -11,6 +11,7 @@ import asyncio
 import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,12 +24,16 @@ from data.catalog import is_embedded
 from data.errors import AlignsweepError, ConfigError, StorageError
 from data.schema import Answer, Failure, ProviderSpec, Response, Struct, Trial
 from engine.accounts import Account, Pool
+from engine.budget import Statistics
 from engine.client import Client
 from engine.config import Loaded
+from engine.control import control_socket
 from engine.events import Event, Noted, Planned, Progress, Stopped
 from engine.keys import key_of
 from engine.plan import JUDGEABLE, Ledger, Plan, State
+from engine.purse import Party, Purse, purse_for
 from engine.rundir import Opened, open_run
+from engine.steering import Steering
 from engine.sweep import Options, Session
 from engine.tally import Tally
 from providers.registry import DIALECTS
@@ -60,7 +65,7 @@ class Outside(Struct, frozen=True):
 class Outcome(Struct, frozen=True, kw_only=True):
     """How a session ended."""
 
-    state: Literal["complete", "partial", "interrupted"]
+    state: Literal["complete", "partial", "budget", "interrupted"]
     progress: Progress
     pending: int
     failed: int
@@ -68,10 +73,14 @@ class Outcome(Struct, frozen=True, kw_only=True):
     stopped: tuple[Stopped, ...]
     """Accounts and models that were stopped, with the reason."""
     notes: tuple[str, ...]
+    spent: Statistics
+    """Money, earlier sessions included."""
     unanswered: int = 0
     """Answers that do not exist, in a session that only judges."""
     elsewhere: int = 0
     """Trials that this session was told to leave out (--limit and the like)."""
+    broke: str = ""
+    """The ceiling that was reached, in words."""
     trouble: str = ""
     """A failure of the disk that ended the session."""
 
@@ -105,9 +114,11 @@ async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome
         return epoch + loop.time()
 
     check_keys(loaded, outside.env)
+    purse = _purse(loaded, options, outside.now_s)
     async with AsyncExitStack() as stack:
         run = open_run(options.folder, loaded, offload=lane("journal"), tell=tell, wall=wall)
         stack.push_async_callback(run.aclose)
+        purse.restore(run.spent)
         for note in run.notes:
             tell(Noted(note))
         _bring_in(run, options.answers)
@@ -122,11 +133,21 @@ async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome
             options,
             rubrics=loaded.rubrics,
             pools=pools,
-            client=Client(run.journal, cache, wall),
+            client=Client(run.journal, cache, purse, wall),
             tell=tell,
             dice=random.Random(loaded.sweep.seed),
         )
         outside.stops(session)
+        if not virtual:
+            accounts = [account for pool in pools.values() for account in pool.accounts]
+            steering = Steering(
+                accounts,
+                lambda: session.progress(tally, loop.time()),
+                run.journal.append,
+                tell,
+                wall,
+            )
+            await stack.enter_async_context(control_socket(options.folder, steering))
         trouble = await _work_and_show(session, run, tally, outside.view)
     notes = (*run.notes, *([f"cache: {cache.trouble}"] if cache and cache.trouble else ()))
     return _outcome(run, options, session, tally, trouble, simulated, notes)
@@ -139,6 +160,20 @@ def _cache(
     path: Path | None, lane: Callable[[str], Offload], wall: Callable[[], float]
 ) -> ResponseCache | None:
     return None if path is None else ResponseCache(ResponseStore(path), lane("cache"), wall)
+
+
+def _purse(loaded: Loaded, options: Options, now_s: float) -> Purse:
+    """Raises ConfigError where there is a budget and something about its prices is missing."""
+    sweep = loaded.sweep
+    specs = {p.name: p for p in sweep.providers}
+    parties: dict[Party, tuple[ProviderSpec, str, int | None]] = {}
+    if options.generate:
+        for m in sweep.models:
+            parties["generate", m.name] = (specs[m.provider], m.model, m.max_tokens)
+    if options.judge:
+        for j in sweep.judges:
+            parties["judge", j.name] = (specs[j.provider], j.model, j.max_tokens)
+    return purse_for(loaded.terms, parties, datetime.fromtimestamp(now_s, tz=UTC).date())
 
 
 async def _pools(
@@ -322,7 +357,9 @@ def _outcome(
     elsewhere = everywhere - len(hopeless) - pending - failed if options.generate else 0
     loop = asyncio.get_running_loop()
     if session.stopping:
-        state: Literal["complete", "partial", "interrupted"] = "interrupted"
+        state: Literal["complete", "partial", "budget", "interrupted"] = "interrupted"
+    elif session.broke:
+        state = "budget"
     else:
         state = "partial" if pending or failed or trouble else "complete"
     return Outcome(
@@ -335,5 +372,7 @@ def _outcome(
         notes=notes,
         unanswered=unanswered,
         elsewhere=max(0, elsewhere) if options.judge else 0,
+        spent=session.spent,
+        broke=session.broke,
         trouble=trouble,
     )

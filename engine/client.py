@@ -1,4 +1,5 @@
-"""One call. The order of an attempt is: limits, intent, transport, settled; around it stands the cache.
+"""One call. The order of an attempt is: limits, budget, intent, transport,
+settled; around it stands the cache.
 
 The account has admitted the job before it comes here (`Account.take`); what an error means is decided by
 `engine/retry.py`, and what an answer means by `engine/sweep.py`. Nothing here waits for anything but
@@ -17,16 +18,25 @@ from data.codec import replace
 from data.errors import CallError
 from data.schema import Intent, Request, Response, Settled
 from engine.accounts import Account, Job
+from engine.budget import Ticket
 from engine.events import Event
+from engine.limits import Permit
+from engine.purse import Purse
+from providers.wire import HttpReply
 
 
 class Client:
     """Looks up, sends, and keeps the record of every attempt."""
 
     def __init__(
-        self, journal: Journal[Event], cache: ResponseCache | None, wall: Callable[[], float]
+        self,
+        journal: Journal[Event],
+        cache: ResponseCache | None,
+        purse: Purse,
+        wall: Callable[[], float],
     ) -> None:
         self._journal, self._cache, self._wall = journal, cache, wall
+        self.purse = purse
         self._attempts = 0
 
     @property
@@ -46,7 +56,9 @@ class Client:
             return {}
         return await self._cache.get_many([job.key for job in jobs])
 
-    async def attempt(self, job: Job, account: Account) -> tuple[Response, Settled]:
+    async def attempt(
+        self, job: Job, account: Account, permit: Permit, ticket: Ticket
+    ) -> tuple[Response, Settled]:
         """One HTTP exchange. The caller writes the Settled line together with its result.
 
         Raises CallError, whose Settled line is then already written.
@@ -55,19 +67,46 @@ class Client:
         number = self._attempts
         self._journal.append(
             Intent(
-                number, job.trial, account.name, self._wall(), job.tries.exchanges + 1, job.draw.ask
+                number,
+                job.trial,
+                account.name,
+                self._wall(),
+                job.tries.exchanges + 1,
+                job.draw.ask,
+                ticket.charge.amount,
             )
         )
         started = asyncio.get_running_loop().time()
+        reply: HttpReply | None = None
         try:
             reply = await account.send(job.http)
             response = job.pool.codec.decode(reply)
         except CallError as error:
+            account.ended(permit, error, reply)
             latency = asyncio.get_running_loop().time() - started
-            self._journal.append(Settled(number, latency, None, error.kind, str(error)))
+            self._journal.append(self._settled(number, latency, ticket, job, error))
             raise
+        account.ended(permit, response, reply)
+        job.pool.learn(job, response.usage)
         if job.tries.exchanges:
             response = replace(response, attempts=job.tries.exchanges + 1)
         if self._cache is not None and response.state == "answered":
             self._cache.put(Entry(job.key, job.pool.spec.cache_identity, job.model, response))
-        return response, Settled(number, reply.latency_s, response.usage)
+        return response, self._settled(number, reply.latency_s, ticket, job, response)
+
+    def _settled(
+        self, number: int, latency_s: float, ticket: Ticket, job: Job, end: Response | CallError
+    ) -> Settled:
+        """The line that closes an attempt, with what it cost."""
+        paid = self.purse.settle(ticket, job, end)
+        error = end if isinstance(end, CallError) else None
+        return Settled(
+            number,
+            latency_s,
+            end.usage if isinstance(end, Response) else None,
+            error.kind if error else "",
+            str(error) if error else "",
+            paid.nano,
+            paid.currency,
+            paid.estimated,
+        )

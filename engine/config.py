@@ -16,6 +16,7 @@ from data import rubric as rubrics
 from data.catalog import EMBEDDED, ProviderTable, is_embedded, resolve
 from data.codec import convert, read_bytes
 from data.errors import ConfigError, DataError
+from data.prices import Price, own_price
 from data.schema import (
     Benchmark,
     JudgeSpec,
@@ -26,6 +27,9 @@ from data.schema import (
     Sweep,
 )
 from data.text import printable
+from engine.budget import BudgetTable, Stage, ceiling
+from engine.money import Exchange
+from engine.purse import Party, Terms
 from engine.sweepfile import JudgeTable, ModelTable, Places, SweepTable, parse, parties
 from providers.registry import DIALECTS
 from providers.simulator import sim_options
@@ -39,6 +43,8 @@ class Loaded(Struct, frozen=True):
     rubrics: dict[str, Rubric]
     path: Path
     text: bytes
+    terms: Terms
+    """What it says about money."""
 
 
 def load(path: Path, *, home: Path) -> Loaded:
@@ -64,7 +70,28 @@ def load(path: Path, *, home: Path) -> Loaded:
         asks=face.asks,
         attempts=face.attempts,
     )
-    return Loaded(sweep, benchmark, found, path, text)
+    return Loaded(sweep, benchmark, found, path, text, _terms(face, places))
+
+
+def _terms(face: SweepTable, places: Places) -> Terms:
+    """Prices, exchange rates and ceilings of the file."""
+    own: dict[Party, Price] = {}
+    for header, i, party in parties(face):
+        stage: Stage = "generate" if header == "[[models]]" else "judge"
+        if party.price is not None:
+            own[stage, party.name] = own_price(party.price, where=places.at(header, i, "price"))
+    table = face.budget or BudgetTable()
+    where = places.at("[budget]")
+    return Terms(
+        own,
+        Exchange(face.exchange, currency=table.currency, where=places.at("[exchange]")),
+        ceiling(
+            table,
+            accounts={party.provider for _, _, party in parties(face)},
+            models={party.name for _, _, party in parties(face)},
+            where=where,
+        ),
+    )
 
 
 # --- what the file names -----------------------------------------------------------------------

@@ -29,6 +29,7 @@ from engine.config import Loaded
 from engine.events import Event
 from engine.identity import Difference, compare, digest
 from engine.plan import Ledger, Plan
+from engine.purse import Spent
 
 ENGINE = "alignsweep 0.1.0"
 OWN_FILES = frozenset(
@@ -48,6 +49,8 @@ class Opened:
         self.folder, self.journal, self.plan, self.ledger = folder, journal, plan, ledger
         self.notes: list[str] = []
         """What a user may want to know about the resuming."""
+        self.spent = Spent()
+        """What earlier sessions spent."""
         self._lock = lock
 
     def answer_text(self, number: int) -> str:
@@ -132,8 +135,10 @@ def _resume(
     plan = Plan(loaded.sweep, loaded.benchmark)
     ledger = Ledger(plan)
     latest: list[Sweep] = []
+    spent = Spent()
 
     def visit(place: Place, record: Record) -> None:
+        spent.enter(record)
         if isinstance(record, Header):
             _check_format(record, path)
         if isinstance(record, Header | Amended):
@@ -146,6 +151,8 @@ def _resume(
     _refuse_mismatch(difference, path, loaded)
     journal: Journal[Event] = Journal.reopen(path, found.size, offload, tell)
     opened = Opened(folder, lock, journal, plan, ledger)
+    spent.close()
+    opened.spent = spent
     if found.torn is not None:
         opened.notes.append(
             f"the journal ended in {found.torn.length} torn bytes (a crash); they were cut away"

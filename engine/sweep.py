@@ -22,12 +22,13 @@ import anyio
 
 from cache.journal import Place
 from data.answers import GivenAnswer
-from data.errors import CallError, OutOfQuota, RateLimited
+from data.errors import CallError, OutOfQuota, OverBudget, RateLimited
 from data.schema import Answer, Failure, Response, Result, Rubric, Settled, Struct
 from engine import judging
 from engine.accounts import Account, Job, Pool
 from engine.answering import answer_request
 from engine.backlog import Stream
+from engine.budget import Refusal, Statistics
 from engine.client import Client
 from engine.config import Selection
 from engine.events import (
@@ -41,7 +42,7 @@ from engine.events import (
     TrialFailed,
 )
 from engine.plan import JUDGEABLE, State
-from engine.retry import LONGEST_TOLD_S, decide
+from engine.retry import LONGEST_TOLD_S, Again, decide
 from engine.rundir import Opened
 from engine.tally import Tally
 
@@ -96,6 +97,8 @@ class Session:
         self._done = asyncio.Event()
         self._quiet = asyncio.Event()
         self.stopping = False
+        self.broke = ""
+        """The ceiling that was reached, in words."""
 
     # --- the life of a session -----------------------------------------------------------------
 
@@ -134,6 +137,11 @@ class Session:
     def stopped(self) -> tuple[Stopped, ...]:
         """Accounts and models that were stopped in this session."""
         return tuple(self._stops)
+
+    @property
+    def spent(self) -> Statistics:
+        """Money so far, earlier sessions included."""
+        return self._client.purse.statistics()
 
     def progress(self, tally: Tally, now: float) -> Progress:
         """The picture of this moment."""
@@ -264,21 +272,36 @@ class Session:
     async def _work(self, account: Account) -> None:
         """One call at a time, for ever; the session ends by cancelling its workers."""
         while True:
-            job = await account.take()
-            if self.stopping:
-                await anyio.sleep_forever()
-            if account.pool.stopped is not None or self._party(job) in self._stopped_parties:
+            job, leave = await account.take()
+            if isinstance(leave, CallError):
+                self._give_up(job, leave)
+                continue
+            if self.stopping or self._has_stopped(account, job):
+                account.limits.unused(leave)
                 self._leave_pending(job)
                 continue
+            ticket = await self._client.purse.reserve(account.name, job)
+            if isinstance(ticket, Refusal):
+                account.limits.unused(leave)
+                self._stop_for_money(job, account, ticket)
+                continue
+            if not job.tries.exchanges:
+                account.retries.first_attempt(leave.at)
             try:
-                response, settled = await self._client.attempt(job, account)
+                response, settled = await self._client.attempt(job, account, leave, ticket)
             except CallError as error:
                 self._failed(job, account, error)
             else:
-                account.limits.succeeded()
                 self._answered(job, response, settled)
-            if self.stopping and not self.in_flight:
-                self._quiet.set()
+            self._note_quiet()
+
+    def _note_quiet(self) -> None:
+        """The last call in flight has ended and no other may begin."""
+        if self.stopping and not self.in_flight:
+            self._quiet.set()
+
+    def _has_stopped(self, account: Account, job: Job) -> bool:
+        return account.pool.stopped is not None or self._party(job) in self._stopped_parties
 
     def _answered(self, job: Job, response: Response, settled: Settled | None) -> None:
         """An answer is there: it serves this job and all that wait for the same words."""
@@ -291,18 +314,18 @@ class Session:
 
     def _failed(self, job: Job, account: Account, error: CallError) -> None:
         """Three cases: stop somebody, try again later, or give this trial up."""
-        if isinstance(error, RateLimited):
-            if (error.retry_after_s or 0) > LONGEST_TOLD_S:  # nobody waits for that in a session
-                error = OutOfQuota(f"{error.message}; asks to wait {error.retry_after_s:.0f} s")
-            else:
-                account.limits.slow_down(error.retry_after_s)
+        if isinstance(error, RateLimited) and (error.retry_after_s or 0) > LONGEST_TOLD_S:
+            # Nobody waits for that in a session.
+            error = OutOfQuota(f"{error.message}; asks to wait {error.retry_after_s:.0f} s")
         if error.scope != "trial":
             self._stop_party(job, account, error)
             return
         again = decide(error, job.tries, self._sweep.attempts, self._dice)
         if again is not None:
-            job.tries = again.tries
             now = asyncio.get_running_loop().time()
+            if again.tries.failed > job.tries.failed and not account.retries.spend(now):
+                again = Again(max(again.wait_s, account.retries.wait_s(now)), again.tries)
+            job.tries = again.tries
             job.pool.backlog.put_later(job, now + again.wait_s)
             self._tell(Retrying(account.name, job.trial.model, error.kind, again.wait_s))
             return
@@ -325,19 +348,46 @@ class Session:
     def _stop_party(self, job: Job, account: Account, error: CallError) -> None:
         """A wrong key or an unknown model: its trials stay pending, everybody else goes on."""
         pool = account.pool
-        if error.scope == "account" and pool.stopped is None:
-            pool.stopped = error
-            pool.backlog.drop_streams()
-            self._tell_stop(Stopped("account", account.name, error.kind, str(error)))
+        if error.scope == "account":
+            self._stop_pool(pool, error)
         elif error.scope == "model" and self._party(job) not in self._stopped_parties:
             kind, name = self._party(job)
             self._stopped_parties.add((kind, name))
             pool.backlog.drop_streams(kind, name)
             self._tell_stop(Stopped("model", name, error.kind, str(error)))
-        if pool.stopped is not None:
-            for waiting in pool.backlog.take_all():
-                self._leave_pending(waiting)
         self._leave_pending(job)
+
+    def _stop_for_money(self, job: Job, account: Account, refusal: Refusal) -> None:
+        """A ceiling is reached: whatever it covers stops, and stays pending."""
+        self.broke = str(refusal)
+        error = OverBudget(str(refusal))
+        kind, name = refusal.scope
+        if kind == "model":
+            self._stopped_parties.add(self._party(job))
+            account.pool.backlog.drop_streams(*self._party(job))
+            self._tell_stop(Stopped("model", name, error.kind, str(error)))
+        elif kind == "stage":
+            stage = job.trial.kind
+            names = [m.name for m in self._sweep.models] + [j.name for j in self._sweep.judges]
+            for party in names:
+                self._stopped_parties.add((stage, party))
+                for pool in self._pools.values():
+                    pool.backlog.drop_streams(stage, party)
+            self._tell_stop(Stopped("model", name, error.kind, str(error)))
+        else:
+            pools = [account.pool] if kind == "account" else list(self._pools.values())
+            for pool in pools:
+                self._stop_pool(pool, error)
+        self._leave_pending(job)
+
+    def _stop_pool(self, pool: Pool, error: CallError) -> None:
+        """Nobody asks this provider again in this session."""
+        if pool.stopped is None:
+            pool.stopped = error
+            pool.backlog.drop_streams()
+            self._tell_stop(Stopped("account", pool.spec.name, error.kind, str(error)))
+        for waiting in pool.backlog.take_all():
+            self._leave_pending(waiting)
 
     def _tell_stop(self, event: Stopped) -> None:
         self._stops.append(event)

@@ -16,8 +16,10 @@ from typing import Any
 from data.catalog import ProviderTable
 from data.codec import Table, convert
 from data.errors import ConfigError
+from data.prices import PriceTable
 from data.schema import ParsePolicy
 from data.text import printable
+from engine.budget import BudgetTable
 from engine.keys import names_a_file, names_a_variable
 
 MAX_NAME = 100
@@ -26,6 +28,10 @@ MAX_FOLDER = 200
 """UTF-8 bytes of a folder's name; file systems allow 255."""
 RANGES: Mapping[str, tuple[float, float]] = {
     "rpm": (0.01, 1_000_000),
+    "tpm": (1, 1e12),
+    "input_tpm": (1, 1e12),
+    "output_tpm": (1, 1e12),
+    "rpd": (1, 1e9),
     "concurrency": (1, 10_000),
     "timeout_s": (0.1, 86_400),
 }
@@ -54,6 +60,7 @@ class ModelTable(Table, frozen=True, kw_only=True):
     temperature: float | None = None
     system: str = ""
     parameters: dict[str, Any] = {}
+    price: PriceTable | int | None = None
 
 
 class JudgeTable(Table, frozen=True, kw_only=True):
@@ -68,6 +75,7 @@ class JudgeTable(Table, frozen=True, kw_only=True):
     temperature: float | None = 0.0
     system: str = ""
     parameters: dict[str, Any] = {}
+    price: PriceTable | int | None = None
 
 
 class SweepTable(Table, frozen=True, kw_only=True):
@@ -84,6 +92,8 @@ class SweepTable(Table, frozen=True, kw_only=True):
     providers: dict[str, ProviderTable] = {}
     models: list[ModelTable] = []
     judges: list[JudgeTable] = []
+    budget: BudgetTable | None = None
+    exchange: dict[str, str | int | float] = {}
 
 
 # --- reading -----------------------------------------------------------------------------------

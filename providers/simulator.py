@@ -7,7 +7,8 @@ the running loop's clock (virtual or real), and the loopback server in `provider
 Rules. It speaks OpenAI chat completions, not streamed (POST /chat/completions; error envelope
 `{"error": {message, type, param, code}}`, rate headers as OpenAI documents them). Every draw is decided
 by (seed, body, how often this body was admitted before), so a rehearsal can be repeated and a retry may
-fare better than the first try. The rate limit is a sliding window of 60 s; a refused request costs
+fare better than the first try. Limits per minute (and day) are sliding windows: a request takes one
+request and the tokens of its prompt and its answer at the moment it is admitted; a refused one costs
 nothing. Each instance is one account: it counts and limits all that is sent to it.
 """
 
@@ -23,11 +24,11 @@ from typing import Any, Literal, TypeAlias
 from data import codec
 from data.errors import TransportError
 from data.schema import Benchmark, Struct
-from providers.persona import Cast, Chat, Manner
+from providers.persona import Cast, Chat, Manner, Spoken
 from providers.scorebook import normal, published, uniform
 from providers.wire import Endpoint, HttpReply, HttpRequest
 
-WINDOW_S = 60.0
+MINUTE_S, DAY_S = 60.0, 86_400.0
 TYPICAL_TOKENS = 200
 """Output length that takes the median latency; a quarter of the latency does not depend on length."""
 FAULTS: Mapping[str, float] = {"500": 0.4, "503": 0.3, "reset": 0.2, "hang": 0.1}
@@ -36,7 +37,18 @@ MALFORMED: tuple[Manner, ...] = ("json", "prose", "nothing")
 SLACK_S = 1e-6
 """Two sums of floats may differ in their last digits; a window's end is not missed for that."""
 
+LIMITS: Mapping[str, tuple[str, str, float]] = {
+    "rpm": ("requests", "requests a minute", MINUTE_S),
+    "rpd": ("requests-day", "requests a day", DAY_S),
+    "tpm": ("tokens", "tokens per minute", MINUTE_S),
+    "input_tpm": ("input-tokens", "input tokens per minute", MINUTE_S),
+    "output_tpm": ("output-tokens", "output tokens per minute", MINUTE_S),
+}
+"""A windowed limit -> its unit in rate headers, its words in a refusal, its span in seconds."""
+TOKEN_LIMITS = ("tpm", "input_tpm", "output_tpm")
+
 Fault: TypeAlias = Literal["", "reset", "hang"]
+Tells: TypeAlias = Literal["all", "wait", "nothing"]
 
 
 class SimOptions(codec.Table, frozen=True):
@@ -49,8 +61,19 @@ class SimOptions(codec.Table, frozen=True):
     """Sigma of that lognormal."""
     rpm: int | None = None
     """Requests in any 60 s; None: unlimited."""
+    tpm: int | None = None
+    """Tokens in any 60 s, input and output together."""
+    input_tpm: int | None = None
+    output_tpm: int | None = None
+    rpd: int | None = None
+    """Requests in any 24 hours."""
     concurrency: int | None = None
     """Requests in flight; None: unlimited."""
+    limit_changes: tuple[tuple[float, str, int], ...] = ()
+    """(seconds after the first request, limit, new value), each after the one before it."""
+    tells: Tells = "all"
+    """What is said about limits per minute and day: rate headers and when to come back, only when to
+    come back, or nothing but the status."""
     error_rate: float = 0.0
     """HTTP 500 and 503, connections reset, and replies that never come."""
     malformed_verdict_rate: float = 0.0
@@ -67,10 +90,19 @@ class SimOptions(codec.Table, frozen=True):
         for name in ("latency_s", "latency_spread"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is a number from 0 up, not {getattr(self, name):g}")
-        for name in ("rpm", "concurrency"):
+        for name in (*LIMITS, "concurrency"):
             limit = getattr(self, name)
             if limit is not None and limit < 1:
                 raise ValueError(f"{name} is at least 1, not {limit}")
+        before = 0.0
+        for at_s, name, value in self.limit_changes:
+            if name not in (*LIMITS, "concurrency"):
+                raise ValueError(
+                    f"limit_changes: no limit `{name}`: {', '.join(LIMITS)}, concurrency"
+                )
+            if not before <= at_s < math.inf or value < 1:
+                raise ValueError("limit_changes: times rise from 0, values are at least 1")
+            before = at_s
 
 
 def sim_options(values: Mapping[str, Any], *, where: str) -> SimOptions:
@@ -110,6 +142,37 @@ class SimStatistics(Struct, frozen=True, kw_only=True):
     """Bodies answered with 200 more than once: work that was paid for twice."""
     in_flight: int
     max_in_flight: int
+    limited: dict[str, int] = {}
+    """A limit's name -> 429s because of it."""
+
+
+class _Window:
+    """What was admitted in the last `span_s` seconds, in one unit."""
+
+    def __init__(self, limit: int, span_s: float) -> None:
+        self.limit, self.span_s, self.used = limit, span_s, 0
+        self._taken: deque[tuple[float, int]] = deque()
+
+    def wait_s(self, amount: int, now: float) -> float:
+        """0: it fits. Else seconds until it will, or the whole span for what never can."""
+        while self._taken and self._taken[0][0] <= now - self.span_s + SLACK_S:
+            self.used -= self._taken.popleft()[1]
+        excess = self.used + amount - self.limit
+        if excess <= 0:
+            return 0.0
+        for at, taken in self._taken:
+            excess -= taken
+            if excess <= 0:
+                return at + self.span_s - now
+        return self.span_s
+
+    def take(self, amount: int, now: float) -> None:
+        self._taken.append((now, amount))
+        self.used += amount
+
+    def reset_s(self, now: float) -> float:
+        """When what is left next grows."""
+        return self._taken[0][0] + self.span_s - now if self._taken else 0.0
 
 
 class Simulator:
@@ -119,7 +182,15 @@ class Simulator:
         self.options, self.cast = options, cast
         self._key = f"simulator {options.seed}".encode()[:64]
         self._chats = codec.decoder(Chat)
-        self._admitted: deque[float] = deque()
+        self._limit = options.concurrency
+        self._windows = {
+            name: _Window(limit, LIMITS[name][2])
+            for name in LIMITS
+            if (limit := getattr(options, name)) is not None
+        }
+        self._changes = deque(options.limit_changes)
+        self._began: float | None = None
+        self._limited: Counter[str] = Counter()
         self._seen: dict[bytes, int] = {}
         self._answered: dict[bytes, int] = {}
         self._by_status: Counter[str] = Counter()
@@ -130,7 +201,8 @@ class Simulator:
 
     def answer(self, body: bytes, now: float) -> SimReply:
         """The reply to a POST /chat/completions that came at `now` (seconds of any one clock)."""
-        reply = self._turned_away(now) or self._admit(body, now)
+        self._change_limits(now)
+        reply = self._turned_away({"rpm": 1, "rpd": 1}, now) or self._admit(body, now)
         self._by_status[reply.fault or str(reply.status)] += 1
         return reply
 
@@ -147,61 +219,98 @@ class Simulator:
             answered_again=self._again,
             in_flight=self._in_flight,
             max_in_flight=self._max_in_flight,
+            limited=dict(self._limited),
         )
 
     # --- limits --------------------------------------------------------------------------------
 
-    def _turned_away(self, now: float) -> SimReply | None:
-        """A 429 if a limit is reached. Only the rate limit says when to come back."""
-        limit = self.options.concurrency
+    def _change_limits(self, now: float) -> None:
+        """Changes whose time has come. What was admitted before still counts."""
+        if not self._changes:
+            return
+        self._began = now if self._began is None else self._began
+        while self._changes and self._changes[0][0] <= now - self._began:
+            _, name, value = self._changes.popleft()
+            if name == "concurrency":
+                self._limit = value
+            elif name in self._windows:
+                self._windows[name].limit = value
+            else:
+                self._windows[name] = _Window(value, LIMITS[name][2])
+
+    def _turned_away(self, amounts: Mapping[str, int], now: float) -> SimReply | None:
+        """A 429 if a limit is reached. Only those of a window say when to come back."""
+        limit = self._limit
         if limit is not None and self._in_flight >= limit:
+            self._limited["concurrency"] += 1
             message = f"too many requests in flight; the limit is {limit}"
             return _refused(429, message, "requests", "rate_limit_exceeded")
-        rpm = self.options.rpm
-        if rpm is None:
-            return None
-        while self._admitted and self._admitted[0] <= now - WINDOW_S + SLACK_S:
-            self._admitted.popleft()
-        if len(self._admitted) < rpm:
-            return None
-        wait_s = self._admitted[0] + WINDOW_S - now
-        message = f"the limit is {rpm} requests a minute; try again in {wait_s:.3f}s"
-        wait_ms = math.ceil(wait_s * 1000)
-        headers = {
-            "retry-after": str(math.ceil(wait_s)),
-            "retry-after-ms": str(wait_ms),
-            **self._rate_headers(rpm, now),
-        }
-        return _refused(429, message, "requests", "rate_limit_exceeded", headers)
+        for name, window in self._windows.items():
+            wait_s = window.wait_s(amounts.get(name, 0), now)
+            if wait_s > 0:
+                self._limited[name] += 1
+                return self._out_of(name, window, amounts[name], wait_s, now)
+        return None
 
-    def _rate_headers(self, rpm: int, now: float) -> dict[str, str]:
-        """`reset` is when `remaining` next grows, as a Go duration."""
-        reset_s = self._admitted[0] + WINDOW_S - now if self._admitted else 0.0
-        return {
-            "x-ratelimit-limit-requests": str(rpm),
-            "x-ratelimit-remaining-requests": str(rpm - len(self._admitted)),
-            "x-ratelimit-reset-requests": f"{math.ceil(reset_s * 1000)}ms",
+    def _out_of(
+        self, name: str, window: _Window, amount: int, wait_s: float, now: float
+    ) -> SimReply:
+        """The 429 of a window."""
+        kind = "tokens" if name in TOKEN_LIMITS else "requests"
+        if self.options.tells == "nothing":
+            return _refused(429, "slow down", kind, "rate_limit_exceeded")
+        wait = {
+            "retry-after": str(math.ceil(wait_s)),
+            "retry-after-ms": str(math.ceil(wait_s * 1000)),
         }
+        if self.options.tells == "wait":
+            return _refused(429, "slow down", kind, "rate_limit_exceeded", wait)
+        words = LIMITS[name][1]
+        asked = f", requested {amount}" if kind == "tokens" else ""
+        message = f"the limit is {window.limit} {words}{asked}; try again in {wait_s:.3f}s"
+        headers = {**wait, **self._rate_headers(now)}
+        return _refused(429, message, kind, "rate_limit_exceeded", headers)
+
+    def _rate_headers(self, now: float) -> dict[str, str]:
+        """`reset` is when `remaining` next grows, as a Go duration."""
+        headers: dict[str, str] = {}
+        if self.options.tells != "all":
+            return headers
+        for name, window in self._windows.items():
+            unit = LIMITS[name][0]
+            headers[f"x-ratelimit-limit-{unit}"] = str(window.limit)
+            headers[f"x-ratelimit-remaining-{unit}"] = str(max(0, window.limit - window.used))
+            headers[f"x-ratelimit-reset-{unit}"] = f"{math.ceil(window.reset_s(now) * 1000)}ms"
+        return headers
 
     # --- one admitted request ------------------------------------------------------------------
 
     def _admit(self, body: bytes, now: float) -> SimReply:
-        self._in_flight += 1
-        self._max_in_flight = max(self._max_in_flight, self._in_flight)
-        headers = dict(_HEADERS)
-        if self.options.rpm is not None:
-            self._admitted.append(now)
-            headers.update(self._rate_headers(self.options.rpm, now))
+        """Let it in, unless its tokens are too many: those are known when its answer is."""
         digest = hashlib.blake2b(body, digest_size=16, key=self._key).digest()
-        nth = self._seen[digest] = self._seen.get(digest, 0) + 1
-        headers["x-request-id"] = f"req-sim-{digest.hex()}-{nth}"
+        nth = self._seen.get(digest, 0) + 1
         luck = uniform(hashlib.blake2b(digest + nth.to_bytes(8, "little")).digest())
         chat = self._read(body)
+        amounts, spoken = {"rpm": 1, "rpd": 1}, None
+        if isinstance(chat, Chat) and any(name in self._windows for name in TOKEN_LIMITS):
+            spoken = self.cast.reply(chat, self._manner(luck))
+            asked, said = spoken.prompt_tokens, spoken.completion_tokens
+            amounts |= {"tpm": asked + said, "input_tpm": asked, "output_tpm": said}
+            if (refused := self._turned_away(amounts, now)) is not None:
+                return refused
+        self._in_flight += 1
+        self._max_in_flight = max(self._max_in_flight, self._in_flight)
+        self._seen[digest] = nth
+        for name, window in self._windows.items():
+            window.take(amounts.get(name, 0), now)
+        headers = {**_HEADERS, **self._rate_headers(now)}
+        headers["x-request-id"] = f"req-sim-{digest.hex()}-{nth}"
         if not isinstance(chat, Chat):
             return _refused(400, chat, "invalid_request_error", "invalid_request", headers, True)
         if luck[0] < self.options.error_rate:
             return self._fault(luck, headers)
-        return self._answered_reply(chat, digest, luck, headers)
+        spoken = spoken or self.cast.reply(chat, self._manner(luck))
+        return self._answered_reply(chat, spoken, digest, luck, headers)
 
     def _read(self, body: bytes) -> Chat | str:
         """The request, or why it is refused."""
@@ -229,11 +338,15 @@ class Simulator:
         return SimReply(int(kind), headers, envelope(message, "server_error", code), delay_s * 0.25)
 
     def _answered_reply(
-        self, chat: Chat, digest: bytes, luck: tuple[float, ...], headers: Mapping[str, str]
+        self,
+        chat: Chat,
+        spoken: Spoken,
+        digest: bytes,
+        luck: tuple[float, ...],
+        headers: Mapping[str, str],
     ) -> SimReply:
         before = self._answered[digest] = self._answered.get(digest, 0) + 1
         self._again += before == 2
-        spoken = self.cast.reply(chat, self._manner(luck))
         message = {"role": "assistant", "content": spoken.text}
         body = {
             "id": f"chatcmpl-sim-{digest.hex()}",

@@ -86,7 +86,7 @@ BAD: list[tuple[str, str, int, str]] = [
     ("rpm = 60", "rmp = 60", 12, "unknown key `rmp`\n  did you mean `rpm`?"),
     ("max_tokens = 64", "max_token = 64", 21, "unknown key `max_token`\n  did you mean"),
     ('[[models]]\nname = "m2"', '[[models]]\ntemp = 1\nname = "m2"', 26, "unknown key `temp`"),
-    ('parse = "robust"', "price = 0", 35, "unknown key `price`"),
+    ('parse = "robust"', "cost = 0", 35, "unknown key `cost`"),
     ("[[judges]]", "[[judge]]", 30, "unknown key `judge`\n  did you mean `judges`?"),
     ("[[judges]]", '"\\u001b[2J" = 1\n[[judges]]', 25, "unknown key `\\x1b[2J`"),
     # missing keys and wrong types

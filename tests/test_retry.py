@@ -42,6 +42,8 @@ POLICY = {
     "WrongAddress": "never",
     "Unauthorized": "never",
     "OutOfQuota": "never",
+    "TooLarge": "never",
+    "OverBudget": "never",
 }
 """Error class -> whether it is tried again, and whether that costs an attempt (docs/contracts.md)."""
 SCOPES = {

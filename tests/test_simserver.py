@@ -184,6 +184,7 @@ def test_models_and_statistics_can_be_looked_at() -> None:
             "answered_again": 1,
             "in_flight": 0,
             "max_in_flight": 1,
+            "limited": {},
         }
 
 

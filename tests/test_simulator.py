@@ -20,6 +20,7 @@ from data.errors import BadRequest, CallError, ConfigError, Overloaded, RateLimi
 from data.schema import Benchmark, Message, Question, Request
 from providers.openai import OpenAIChat
 from providers.persona import Cast
+from providers.ratelimits import limits_in
 from providers.scorebook import published
 from providers.simulator import (
     SimOptions,
@@ -181,6 +182,97 @@ def test_over_the_concurrency_limit_comes_a_429_without_a_word_when() -> None:
     simulator.finish(one)
     assert simulator.answer(body(), 0.0).status == 200
     assert simulator.statistics().max_in_flight == 2
+
+
+def tokens_in(reply: SimReply) -> int:
+    total: int = codec.decode(reply.body)["usage"]["total_tokens"]
+    return total
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "unit", "field"),
+    [
+        ("tpm", 1000, "tokens", "total_tokens"),
+        ("input_tpm", 300, "input-tokens", "prompt_tokens"),
+        ("output_tpm", 1000, "output-tokens", "completion_tokens"),
+    ],
+)
+def test_tokens_are_limited_by_what_prompt_and_answer_really_take(
+    name: str, limit: int, unit: str, field: str
+) -> None:
+    """What passes in any 60 s is within the limit; the 429 says the limit and when to come back."""
+    simulator = Simulator(sim_options({name: limit}, where="test"), CAST)
+    passed, refused = [], []
+    for number, request in enumerate(bodies(300)):
+        now = number * 0.7
+        reply = simulator.answer(request, now)
+        simulator.finish(reply)
+        if reply.status == 200:
+            passed.append((now, codec.decode(reply.body)["usage"][field]))
+            assert sum(n for then, n in passed if then > now - 60 + 1e-6) <= limit
+        else:
+            refused.append(reply)
+    assert len(passed) > 4
+    assert simulator.statistics().limited == {name: len(refused)}
+    assert refused[0].headers[f"x-ratelimit-limit-{unit}"] == str(limit)
+    error = error_of(refused[0])
+    assert isinstance(error, RateLimited)
+    assert 0 < (error.retry_after_s or 0) <= 60
+    seen = {told.name: told.limit for told in limits_in(429, refused[0].headers)}
+    assert seen == {name: limit}
+
+
+def test_a_refused_request_takes_no_tokens_and_fares_the_same_later() -> None:
+    """As if it had never come."""
+    first, second = bodies(2)
+    free = [Simulator(SimOptions(), CAST).answer(request, 0.0) for request in (first, second)]
+    both = sum(tokens_in(reply) for reply in free)
+    simulator = Simulator(SimOptions(tpm=both - 1), CAST)
+    assert simulator.answer(first, 0.0).status == 200
+    refused = [simulator.answer(second, 1.0) for _ in range(5)]
+    assert {r.status for r in refused} == {429}
+    assert not any(r.admitted for r in refused)
+    assert simulator.answer(second, 60.0).body == free[1].body
+    assert simulator.statistics().distinct_bodies == 2
+
+
+def test_a_day_has_its_requests_too() -> None:
+    """In headers that say that it is a day's."""
+    simulator = Simulator(SimOptions(rpd=2), CAST)
+    replies = [simulator.answer(request, 10.0) for request in bodies(3)]
+    assert [r.status for r in replies] == [200, 200, 429]
+    assert [(s.name, s.limit) for s in limits_in(429, replies[2].headers)] == [("rpd", 2.0)]
+    assert simulator.answer(body(), 10.0 + 86_399).status == 429
+    assert simulator.answer(body(), 10.0 + 86_400).status == 200
+
+
+def test_limits_change_at_their_time_after_the_first_request() -> None:
+    """Whatever the clock said then; a limit may also come up that was none before."""
+    changes = [[100, "rpm", 2], [200, "concurrency", 1]]
+    simulator = Simulator(sim_options({"rpm": 4, "limit_changes": changes}, where="test"), CAST)
+
+    def passed(now: float, *, keep: bool = False) -> int:
+        replies = [simulator.answer(request, 5000 + now) for request in bodies(6)]
+        for reply in replies:
+            if not keep:
+                simulator.finish(reply)
+        return sum(reply.status == 200 for reply in replies)
+
+    assert (passed(0), passed(99.9), passed(100.1), passed(170)) == (4, 4, 0, 2)
+    assert passed(300, keep=True) == 1
+    assert simulator.statistics().limited == {"rpm": 2 + 2 + 6 + 4, "concurrency": 5}
+
+
+@pytest.mark.parametrize(("tells", "waits"), [("wait", True), ("nothing", False)])
+def test_a_simulator_may_keep_its_limits_to_itself(tells: str, waits: bool) -> None:
+    """No headers, no number in the message; perhaps not even when to come back."""
+    simulator = Simulator(sim_options({"rpm": 1, "tells": tells}, where="test"), CAST)
+    first, second = (simulator.answer(request, 0.0) for request in bodies(2))
+    assert not limits_in(200, first.headers)
+    assert not limits_in(429, second.headers, second.body)
+    error = error_of(second)
+    assert isinstance(error, RateLimited)
+    assert (error.retry_after_s is not None) == waits
 
 
 # --- faults ------------------------------------------------------------------------------------
@@ -351,6 +443,11 @@ def test_a_client_that_keeps_to_the_rate_is_never_refused() -> None:
         ({"latency_s": math.nan}, "from 0 up"),
         ({"rpm": 0}, "at least 1"),
         ({"concurrency": -3}, "at least 1"),
+        ({"tpm": 0}, "tpm is at least 1"),
+        ({"limit_changes": [[5, "rps", 3]]}, "no limit `rps`"),
+        ({"limit_changes": [[5, "rpm", 3], [4, "rpm", 2]]}, "times rise"),
+        ({"limit_changes": [[5, "rpm", 0]]}, "values are at least 1"),
+        ({"tells": "lies"}, "Invalid enum value"),
         ({"seed": "x"}, "Expected `int`"),
     ],
 )

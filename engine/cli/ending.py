@@ -12,6 +12,7 @@ from data.text import printable
 
 if TYPE_CHECKING:
     from engine.bootstrap import Outcome
+    from engine.budget import Statistics
     from engine.config import Loaded
     from engine.events import Stopped
     from engine.scores import Scores
@@ -37,12 +38,15 @@ def say(loaded: Loaded, options: Options, outcome: Outcome, command: str) -> Non
         files=files,
         next_command=_next_command(loaded, outcome, options, command),
     )
+    typer.echo(f"  money     {money_line(outcome.spent)}")
     for line in _remarks(loaded, outcome):
         typer.echo(line, err=True)
 
 
 def _remarks(loaded: Loaded, outcome: Outcome) -> Iterator[str]:
     """What a user may have to act upon, most telling first."""
+    if outcome.broke:
+        yield f"stopped: {printable(outcome.broke)}"
     if outcome.trouble:
         yield f"error: {printable(outcome.trouble)}"
         yield "  everything counted above is safe; make room, then run the same command again"
@@ -81,6 +85,26 @@ def _hint(loaded: Loaded, stop: Stopped) -> str:
 def _word(outcome: Outcome) -> str:
     words = {"complete": "finished", "interrupted": "interrupted"}
     return words.get(outcome.state, "partial")
+
+
+def money_line(spent: Statistics) -> str:
+    """Spent, estimated, possibly billed; what is unknown is said, never counted as 0."""
+    from engine.money import Amount, formatted
+
+    def shown(nano: int) -> str:
+        return formatted(Amount(nano, spent.currency))
+
+    total = spent.total
+    parts = [f"{shown(total.spent)} spent"]
+    if total.estimated:
+        parts.append(f"{shown(total.estimated)} estimated")
+    if total.possibly_billed:
+        parts.append(f"{shown(total.possibly_billed)} possibly billed")
+    if total.limit is not None:
+        parts.append(f"ceiling {shown(total.limit)}")
+    if total.unpriced:
+        parts.append(f"{total.unpriced:,} calls of unknown price")
+    return ", ".join(parts)
 
 
 def _scores(options: Options) -> Scores:

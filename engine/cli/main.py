@@ -1,7 +1,7 @@
 """The command line's front door: one app, its command groups, and how errors end.
 
 Exit codes: 0 every trial final, 1 internal error (a bug), 2 the user can mend it and nothing was
-sent, 3 partial, 130 interrupted. `--help` stays instant: command files import the
+sent, 3 partial, 4 budget reached, 130 interrupted. `--help` stays instant: command files import the
 engine inside their functions.
 """
 
@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from data.errors import AlignsweepError
-from engine.cli import cache, data, demo, init, plan, report, run, simulate
+from engine.cli import cache, ctl, data, demo, init, plan, report, run, simulate
 
 app = typer.Typer(
     name="alignsweep",
@@ -27,6 +27,7 @@ app = typer.Typer(
 )
 for command in (run, plan, init, report, simulate, demo):
     command.register(app)
+app.add_typer(ctl.app, name="ctl", help="Look at a running sweep and steer it.")
 app.add_typer(cache.app, name="cache", help="The response cache: info, prune, clear.")
 app.add_typer(data.app, name="data", help="Benchmarks: import, fetch, list, show, validate.")
 

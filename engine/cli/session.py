@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from engine.events import Progress
     from engine.sweep import Options, Session
 
-EXIT_CODES = {"complete": 0, "partial": 3, "interrupted": 130}
+EXIT_CODES = {"complete": 0, "partial": 3, "budget": 4, "interrupted": 130}
 
 
 def conduct_session(
@@ -66,7 +66,7 @@ def conduct_session(
 
 
 def exit_code(outcome: Outcome) -> int:
-    """0 complete, 3 partial, 130 interrupted."""
+    """0 complete, 3 partial, 4 budget reached, 130 interrupted."""
     return EXIT_CODES[outcome.state]
 
 

@@ -1,0 +1,190 @@
+"""What a sweep's calls cost: prices, the ceiling, and what earlier sessions spent.
+
+Every attempt reserves its worst case before its first byte and is settled with what it really took, so
+spent + reserved never exceeds a ceiling. What was refused (4xx, 429) is free; what ended without a
+readable answer may have been billed, so its worst case is booked apart, as estimated; an attempt that a
+crash cut off is possibly billed. An unknown price is None and counted, never 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import date
+
+from data.errors import CallError, ConfigError, RateLimited, Retryable
+from data.prices import Price, cost, price_of, worst_case
+from data.schema import Intent, ProviderSpec, Record, Response, Settled, Struct, Trial
+from engine.accounts import Job
+from engine.budget import Budget, Ceiling, Charge, Column, Refusal, Stage, Statistics, Ticket
+from engine.money import Amount, Exchange
+
+OWN = "own"
+"""Stands for the budget's own currency."""
+Party = tuple[Stage, str]
+"""A model that generates, or a judge that judges."""
+
+
+class Terms(Struct, frozen=True):
+    """What the sweep file says about money."""
+
+    own: dict[Party, Price]
+    exchange: Exchange
+    ceiling: Ceiling
+
+
+class Paid(Struct, frozen=True):
+    """What one attempt cost, in nano-units; None: unknown. `estimated`: its worst case was booked."""
+
+    nano: int | None
+    currency: str = ""
+    estimated: bool = False
+
+
+class Purse:
+    """Prices of all parties, and the budget they share. Used from the loop's thread only."""
+
+    def __init__(self, terms: Terms, prices: Mapping[Party, Price | None]) -> None:
+        self._exchange, self._prices = terms.exchange, prices
+        self._changed = asyncio.Event()
+        self._budget = Budget(terms.ceiling, on_change=self._changed.set)
+
+    async def reserve(self, account: str, job: Job) -> Ticket | Refusal:
+        """Hold the worst case of a job's next attempt; waits for refunds while only those are missing."""
+        charge = self._charge(account, job)
+        while True:
+            held = self._budget.reserve(charge)
+            if isinstance(held, Ticket) or held.kind != "blocked":
+                return held
+            self._changed.clear()
+            await self._changed.wait()
+
+    def settle(self, ticket: Ticket, job: Job, end: Response | CallError) -> Paid:
+        """Book how an attempt ended."""
+        price = self._prices[_party(job.trial)]
+        paid = _paid(price, end)
+        if paid.nano is None:
+            self._budget.settle(ticket, None)
+            if price is None or ticket.charge.amount is None:
+                return paid
+            return Paid(ticket.charge.amount, self._exchange.currency, estimated=True)
+        self._budget.settle(ticket, self._exchange.up(Amount(paid.nano, paid.currency)))
+        return paid
+
+    def statistics(self) -> Statistics:
+        return self._budget.statistics()
+
+    def restore(self, spent: Spent) -> None:
+        """Take in what earlier sessions of this run spent. Raises ConfigError for a missing rate."""
+        for past, (nano, calls) in spent.sums.items():
+            amount: int | None = nano
+            if past.currency not in ("", OWN):
+                amount = self._exchange.up(Amount(nano, past.currency))
+            charge = Charge(past.account, past.name, past.stage, amount if past.currency else None)
+            self._budget.restore(charge, past.column, calls=calls)
+
+    def _charge(self, account: str, job: Job) -> Charge:
+        stage, name = _party(job.trial)
+        price = self._prices[stage, name]
+        amount = None
+        if price is not None:
+            most = worst_case(price, len(job.http.body), job.max_tokens, 0)
+            amount = self._exchange.up(Amount(most, price.currency))
+        return Charge(account, name, stage, amount)
+
+
+class Past(Struct, frozen=True):
+    """Attempts of earlier sessions that are booked together. `currency` "": the price was unknown."""
+
+    account: str
+    stage: Stage
+    name: str
+    column: Column
+    currency: str
+
+
+class Spent:
+    """What the journal says earlier sessions spent, summed up. Memory does not grow with the journal."""
+
+    def __init__(self) -> None:
+        self.sums: dict[Past, tuple[int, int]] = {}
+        """Nano-units of the currency, and attempts. Intents without an end are in the budget's own."""
+        self._open: dict[int, Intent] = {}
+
+    def enter(self, record: Record) -> None:
+        """One line of the journal, in order. Intents are numbered anew in each session."""
+        if isinstance(record, Intent):
+            self._give_up(self._open.pop(record.id, None))
+            self._open[record.id] = record
+        elif isinstance(record, Settled) and record.id in self._open:
+            intent = self._open.pop(record.id)
+            column: Column = "estimated" if record.estimated else "spent"
+            self._add(intent, column, record.cost, record.currency)
+
+    def close(self) -> None:
+        """The journal ends here: what is still open never got an end."""
+        for intent in self._open.values():
+            self._give_up(intent)
+        self._open.clear()
+
+    def _give_up(self, intent: Intent | None) -> None:
+        if intent is not None:
+            own = OWN if intent.reserve is not None else ""
+            self._add(intent, "possibly_billed", intent.reserve, own)
+
+    def _add(self, intent: Intent, column: Column, nano: int | None, currency: str) -> None:
+        key = Past(intent.account, *_party(intent.trial), column, "" if nano is None else currency)
+        amount, calls = self.sums.get(key, (0, 0))
+        self.sums[key] = (amount + (nano or 0), calls + 1)
+
+
+def purse_for(
+    terms: Terms,
+    parties: Mapping[Party, tuple[ProviderSpec, str, int | None]],
+    on: date,
+) -> Purse:
+    """The purse of a session. `parties`: provider, model id and max_tokens of each.
+
+    Raises ConfigError where a ceiling is given and a price, a bound or an exchange rate is missing.
+    """
+    prices = {
+        party: price_of(provider, model, own=terms.own.get(party), on=on)
+        for party, (provider, model, _) in parties.items()
+    }
+    capped = bool(terms.ceiling.limits)
+    for party, (provider, model, max_tokens) in parties.items():
+        price = prices[party]
+        if capped and price is None and not terms.ceiling.allow_unpriced:
+            raise ConfigError(
+                f"the price of `{party[1]}` ({model} at {provider.name}) is unknown, and there is a budget",
+                where="[budget]",
+                how='give it one: price = { currency = "USD", input = "2.50", output = "10" } (per'
+                " million tokens), or price = 0, or allow_unpriced = true",
+            )
+        if capped and price is not None and max_tokens is None and price.output_pico:
+            raise ConfigError(
+                f"`{party[1]}` has no max_tokens, so there is no bound to what a call may cost",
+                where="[budget]",
+                how="give it max_tokens",
+            )
+    if capped:
+        terms.exchange.require({p.currency for p in prices.values() if p is not None})
+    else:  # nothing is bounded: what cannot be added up is unknown
+        prices = {
+            party: p if p is not None and terms.exchange.knows(p.currency) else None
+            for party, p in prices.items()
+        }
+    return Purse(terms, prices)
+
+
+def _paid(price: Price | None, end: Response | CallError) -> Paid:
+    if isinstance(end, CallError):
+        free = isinstance(end, RateLimited) or not isinstance(end, Retryable)
+        return Paid(0, price.currency) if free and price else Paid(None)
+    if price is None or end.usage is None:
+        return Paid(None)
+    return Paid(cost(price, end.usage), price.currency)
+
+
+def _party(trial: Trial) -> Party:
+    return ("judge", trial.judge) if trial.kind == "judgment" else ("generate", trial.model)
