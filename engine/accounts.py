@@ -83,8 +83,13 @@ class Pool:
         self.refill_at = most // 4
         """Admission is woken when this many credits are free: in batches it costs less."""
         self.accounts: list[Account] = []
-        self.stopped: CallError | None = None
         self._guesses: dict[str, tuple[InputGuess, OutputGuess]] = {}
+
+    @property
+    def stopped(self) -> CallError | None:
+        """Why nobody here is asked any more; None as long as one account is."""
+        reasons = [account.stopped for account in self.accounts]
+        return reasons[-1] if reasons and all(reasons) else None
 
     def need_of(self, job: Job, in_flight: int = 0) -> Need:
         """Estimated tokens of a job's request, and what its answer may take."""
@@ -122,6 +127,8 @@ class Account:
             rpd=spec.rpd,
         )
         self.retries = RetryBudget()
+        self.stopped: CallError | None = None
+        """Why this account is not asked any more in this session."""
         self._endpoint, self._transport = endpoint, transport
         self._gate = asyncio.Lock()
 
@@ -130,15 +137,26 @@ class Account:
         """Calls on their way."""
         return self.limits.in_flight
 
-    async def take(self) -> tuple[Job, Permit | CallError]:
-        """The next job that may be sent now, with leave to send it, or why it never may be."""
+    async def take(self) -> tuple[Job, Permit | CallError] | None:
+        """The next job that may be sent now, with leave to send it, or why it never may be.
+
+        None once the account is stopped.
+        """
         async with self._gate:
+            if self._closed():
+                return None
             job = await self.pool.backlog.next_job()
+            if self._closed():  # meanwhile
+                self.pool.backlog.put_back(job)
+                return None
             need = self.pool.need_of(job, self.in_flight) if self.limits.counts_tokens else Need()
             try:
                 return job, await self.limits.admit(need)
             except CallError as error:
                 return job, error
+
+    def _closed(self) -> bool:
+        return self.stopped is not None
 
     async def send(self, request: HttpRequest) -> HttpReply:
         """One exchange. Raises TransportError."""
@@ -178,7 +196,6 @@ class Account:
         waiting = self.limits.waiting(now) or (
             f"calls {self.in_flight}/{self.limits.concurrency}" if busy else ""
         )
-        stopped = self.pool.stopped
         return AccountView(
             name=self.name,
             in_flight=self.in_flight,
@@ -186,7 +203,7 @@ class Account:
             rpm=self.limits.rpm,
             waiting=waiting if self.pool.backlog.queued else "",
             queued=self.pool.backlog.queued,
-            stopped=stopped.kind if stopped else "",
+            stopped=self.stopped.kind if self.stopped else "",
         )
 
 

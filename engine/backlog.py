@@ -18,6 +18,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 J = TypeVar("J")
@@ -54,7 +55,7 @@ class Backlog(Generic[J]):
         self._ready: deque[J] = deque()
         self._timed: list[tuple[float, int, J]] = []
         self._order = 0
-        self._bell: asyncio.Future[None] | None = None
+        self._bells: deque[asyncio.Future[None]] = deque()
 
     # numbers
 
@@ -97,6 +98,11 @@ class Backlog(Generic[J]):
         self._ready.append(job)
         self._ring()
 
+    def put_back(self, job: J) -> None:
+        """Whoever took this job cannot send it: it is the next one's again."""
+        self._ready.appendleft(job)
+        self._ring()
+
     def put_later(self, job: J, due: float) -> None:
         """A job that may be sent at `due`, in seconds of the loop's clock."""
         self._order += 1
@@ -111,20 +117,22 @@ class Backlog(Generic[J]):
         return jobs
 
     async def next_job(self) -> J:
-        """Wait for a job that may be sent now. One caller at a time (see the gate in accounts.py)."""
+        """Wait for a job that may be sent now. Of several who wait, whoever came first is served."""
         loop = asyncio.get_running_loop()
         while True:
             if self._timed and self._timed[0][0] <= loop.time() + SLACK_S:
                 return heapq.heappop(self._timed)[2]
             if self._ready:
                 return self._ready.popleft()
-            self._bell = loop.create_future()
+            bell: asyncio.Future[None] = loop.create_future()
+            self._bells.append(bell)
             due = self._timed[0][0] if self._timed else None
-            alarm = loop.call_at(due, self._ring) if due is not None else None
+            alarm = loop.call_at(due, _strike, bell) if due is not None else None
             try:
-                await self._bell
+                await bell
             finally:
-                self._bell = None
+                with suppress(ValueError):  # an alarm strikes a bell that still hangs here
+                    self._bells.remove(bell)
                 if alarm is not None:
                     alarm.cancel()
 
@@ -134,8 +142,13 @@ class Backlog(Generic[J]):
         return len(self._ready) + len(self._timed)
 
     def _ring(self) -> None:
-        if self._bell is not None and not self._bell.done():
-            self._bell.set_result(None)
+        if self._bells:
+            _strike(self._bells.popleft())
+
+
+def _strike(bell: asyncio.Future[None]) -> None:
+    if not bell.done():
+        bell.set_result(None)
 
 
 def _next_of(streams: deque[Stream]) -> int | None:

@@ -1,0 +1,100 @@
+"""Which trials a session has to do, and in what order they come up.
+
+A stream of numbers per model and per judge lies in its provider's backlog. The plan's own order comes
+first; what an answer opens (its judgments, the next turn of its conversation) is added as it happens, so
+there is no barrier between the stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from data.answers import GivenAnswer
+from data.schema import Struct
+from engine.accounts import Pool
+from engine.backlog import Stream
+from engine.config import Selection
+from engine.plan import JUDGEABLE, Ledger, Plan, State
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    """How this session goes about it."""
+
+    folder: Path
+    selection: Selection
+    answers: tuple[GivenAnswer, ...] = ()
+    """Answers from elsewhere, to be judged."""
+    generate: bool = True
+    judge: bool = True
+    retry_failed: bool = True
+
+
+class Streams:
+    """The streams of one session, put into the backlogs of `pools`."""
+
+    def __init__(
+        self, plan: Plan, ledger: Ledger, options: Options, pools: Mapping[str, Pool]
+    ) -> None:
+        self._plan, self._ledger, self._options = plan, ledger, options
+        self._answers: dict[str, Stream] = {}
+        self._judges: list[Stream] = []
+        if options.generate:
+            self._add_models(pools)
+        self._add_judges(pools)
+
+    def owed(self, number: int) -> bool:
+        """Is this trial for this session to do, and not yet under way?"""
+        state = self._ledger.state(number)
+        return state is State.PENDING or (state is State.FAILED and self._options.retry_failed)
+
+    def turn_has_come(self, number: int) -> bool:
+        """A later turn of a conversation waits for the answer to the turn before it."""
+        if not self._plan.is_answer(number):
+            return True
+        before = self._plan.turn_before(number)
+        return before is None or self._ledger.state(before) in JUDGEABLE
+
+    def answered(self, answer: int) -> None:
+        """An answer is there: its judgments may come, and the next turn."""
+        for number in self._plan.judgments_of(answer):
+            if self.owed(number):
+                self._judges[self._plan.judge_index(number)].add(number)
+        following = self._plan.turn_after(answer)
+        if following is None or not self.owed(following):
+            return
+        model = self._plan.sweep.models[self._plan.model_index(following)]
+        if model.name in self._answers:
+            self._answers[model.name].add(following)
+
+    def judgments_lost(self, answer: int) -> int:
+        """Judgments that this session counted on and that a refusal takes away."""
+        if not self._options.judge:
+            return 0
+        return sum(self.owed(n) for n in self._plan.judgments_of(answer))
+
+    def _add_models(self, pools: Mapping[str, Pool]) -> None:
+        chosen = self._options.selection
+        for model in chosen.models:
+            spec = self._plan.sweep.models[model]
+            if spec.provider in pools:
+                numbers = self._plan.answer_numbers([model], chosen.items)
+                stream = Stream(spec.name, (n for n in numbers if self.owed(n)))
+                self._answers[spec.name] = stream
+                pools[spec.provider].backlog.add_stream(stream, "answer")
+
+    def _add_judges(self, pools: Mapping[str, Pool]) -> None:
+        for index, judge in enumerate(self._plan.sweep.judges):
+            stream = Stream(judge.name, self._left_behind(index))
+            self._judges.append(stream)
+            if self._options.judge and judge.provider in pools:
+                pools[judge.provider].backlog.add_stream(stream, "judgment")
+
+    def _left_behind(self, judge: int) -> Iterator[int]:
+        """Judgments of answers that earlier sessions left behind."""
+        chosen = self._options.selection
+        for answer in self._plan.answer_numbers(chosen.models, chosen.items):
+            if self._ledger.state(answer) in JUDGEABLE:
+                for number in self._plan.judgments_of(answer):
+                    if self._plan.judge_index(number) == judge and self.owed(number):
+                        yield number
