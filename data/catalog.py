@@ -11,10 +11,24 @@ import tomllib
 from importlib import resources
 from typing import Any
 
-from data.codec import Table, convert, plain
+from data.codec import Table, convert, plain, replace
 from data.errors import ConfigError
-from data.schema import ProviderSpec
+from data.schema import AccountSpec, ProviderSpec
 from data.text import printable
+
+
+class AccountTable(Table, frozen=True, kw_only=True, omit_defaults=True):
+    """[[providers.NAME.accounts]]: what this account has of its own."""
+
+    base_url: str | None = None
+    api_key_env: str | None = None
+    api_key_file: str | None = None
+    rpm: float | None = None
+    tpm: float | None = None
+    input_tpm: float | None = None
+    output_tpm: float | None = None
+    rpd: float | None = None
+    concurrency: int | None = None
 
 
 class ProviderTable(Table, frozen=True, kw_only=True, omit_defaults=True):
@@ -36,6 +50,7 @@ class ProviderTable(Table, frozen=True, kw_only=True, omit_defaults=True):
     headers: dict[str, str] | None = None
     simulator: dict[str, Any] | None = None
     checked: str | None = None
+    accounts: list[AccountTable] | None = None
 
 
 EMBEDDED = "simulated:"
@@ -78,6 +93,20 @@ def resolve(name: str, table: ProviderTable, *, where: str) -> ProviderSpec:
         merged.pop("api_key_env", None)
     merged["cache_identity"] = merged.get("cache_identity") or identity(merged)
     return convert({"name": name, **merged}, ProviderSpec, where=where)
+
+
+def accounts_of(provider: ProviderSpec) -> tuple[ProviderSpec, ...]:
+    """A provider as one spec per account: itself, or NAME#1, NAME#2 … with what each has of its own."""
+    if not provider.accounts:
+        return (provider,)
+    return tuple(_account(provider, i, own) for i, own in enumerate(provider.accounts, start=1))
+
+
+def _account(provider: ProviderSpec, number: int, own: AccountSpec) -> ProviderSpec:
+    changed: dict[str, Any] = {key: value for key, value in plain(own).items() if value}
+    if own.api_key_env or own.api_key_file:  # the provider's own key is another account's
+        changed = {"api_key_env": "", "api_key_file": "", **changed}
+    return replace(provider, name=f"{provider.name}#{number}", accounts=(), **changed)
 
 
 def is_embedded(spec: ProviderSpec) -> bool:

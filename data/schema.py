@@ -337,8 +337,25 @@ Result = Answer | Judgment | Failure
 # --- a sweep, resolved -------------------------------------------------------------------------
 
 
+class AccountSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of several accounts of a provider. What is None (or empty) is as the provider has it."""
+
+    base_url: str = ""
+    api_key_env: str = ""
+    api_key_file: str = ""
+    rpm: float | None = None
+    tpm: float | None = None
+    input_tpm: float | None = None
+    output_tpm: float | None = None
+    rpd: float | None = None
+    concurrency: int | None = None
+
+
 class ProviderSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One account: where it is, how it speaks, what it allows. Holds the NAME of a key, never a key."""
+    """A provider: where it is, how it speaks, what it allows. Holds the NAME of a key, never a key.
+
+    It is one account, unless `accounts` names several that share its work.
+    """
 
     name: str
     api: str
@@ -362,6 +379,8 @@ class ProviderSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     headers: dict[str, str] = {}
     options: dict[str, Any] = {}
     """For the embedded simulator: its seed, latency, faults."""
+    accounts: tuple[AccountSpec, ...] = ()
+    """Several keys or endpoints with the same answers; limits are those of each account."""
 
 
 class ModelSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):

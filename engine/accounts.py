@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 
+from data.catalog import accounts_of
 from data.codec import replace
 from data.errors import CallError, RateLimited, Retryable
 from data.schema import Draw, ProviderSpec, Request, Response, Trial, Usage
@@ -78,7 +79,8 @@ class Pool:
 
     def __init__(self, spec: ProviderSpec, codec: Provider) -> None:
         self.spec, self.codec = spec, codec
-        most = max(LEAST_CREDITS, CREDITS_PER_SLOT * spec.concurrency)
+        slots = sum(account.concurrency for account in accounts_of(spec))
+        most = max(LEAST_CREDITS, CREDITS_PER_SLOT * slots)
         self.backlog: Backlog[Job] = Backlog(most)
         self.refill_at = most // 4
         """Admission is woken when this many credits are free: in batches it costs less."""
@@ -113,10 +115,11 @@ class Pool:
 
 
 class Account:
-    """One key at one endpoint. `take` is where its workers wait."""
+    """One key at one endpoint. `take` is where its workers wait. `spec`: as `accounts_of` gives it."""
 
-    def __init__(self, pool: Pool, endpoint: Endpoint, transport: Transport) -> None:
-        spec = pool.spec
+    def __init__(
+        self, pool: Pool, spec: ProviderSpec, endpoint: Endpoint, transport: Transport
+    ) -> None:
         self.pool, self.name = pool, spec.name
         self.limits = Limits(
             rpm=spec.rpm,
@@ -140,20 +143,32 @@ class Account:
     async def take(self) -> tuple[Job, Permit | CallError] | None:
         """The next job that may be sent now, with leave to send it, or why it never may be.
 
-        None once the account is stopped.
+        None once the account is stopped. Where other accounts share the work, no job is held here that
+        one of them could send at once.
         """
         async with self._gate:
-            if self._closed():
-                return None
-            job = await self.pool.backlog.next_job()
-            if self._closed():  # meanwhile
-                self.pool.backlog.put_back(job)
-                return None
-            need = self.pool.need_of(job, self.in_flight) if self.limits.counts_tokens else Need()
-            try:
-                return job, await self.limits.admit(need)
-            except CallError as error:
-                return job, error
+            while not self._closed():
+                if self._shares:
+                    await self.limits.clear()
+                job = await self.pool.backlog.next_job()
+                if self._closed():  # meanwhile
+                    self.pool.backlog.put_back(job)
+                    break
+                counts = self.limits.counts_tokens
+                need = self.pool.need_of(job, self.in_flight) if counts else Need()
+                try:
+                    if self._shares and not self.limits.is_clear(need):
+                        self.pool.backlog.put_back(job)
+                        await self.limits.clear(need)
+                        continue
+                    return job, await self.limits.admit(need)
+                except CallError as error:
+                    return job, error
+        return None
+
+    @property
+    def _shares(self) -> bool:
+        return len(self.pool.accounts) > 1
 
     def _closed(self) -> bool:
         return self.stopped is not None

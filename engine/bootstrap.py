@@ -20,7 +20,7 @@ import anyio
 from cache.offload import Inline, Offload, Threads
 from cache.responses import ResponseCache, ResponseStore
 from data.answers import GivenAnswer
-from data.catalog import is_embedded
+from data.catalog import accounts_of, is_embedded
 from data.errors import AlignsweepError, ConfigError, StorageError
 from data.schema import Answer, Failure, ProviderSpec, Response, Struct, Trial
 from engine.accounts import Account, Pool
@@ -45,7 +45,7 @@ View = Callable[[Callable[[], Progress]], Coroutine[Any, Any, None]]
 Stops = Callable[[Session], None]
 """Told once, when the session begins: how Ctrl-C reaches it."""
 Transports = Callable[[Sequence[ProviderSpec], Loaded], dict[str, Transport]]
-"""Makes what reaches the providers, by their names."""
+"""Makes what reaches the providers, by the names of their accounts."""
 
 
 class Outside(Struct, frozen=True):
@@ -93,7 +93,8 @@ def embedded(loaded: Loaded) -> bool:
 def check_keys(loaded: Loaded, env: Mapping[str, str]) -> None:
     """Every key that will be needed is there. Raises ConfigError for the first that is not."""
     for provider in loaded.sweep.providers:
-        key_of(provider, env)
+        for account in accounts_of(provider):
+            key_of(account, env)
 
 
 async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome:
@@ -118,7 +119,7 @@ async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome
     async with AsyncExitStack() as stack:
         run = open_run(options.folder, loaded, offload=lane("journal"), tell=tell, wall=wall)
         stack.push_async_callback(run.aclose)
-        purse.restore(run.spent)
+        purse.restore(run.spent, _provider_of(loaded.sweep.providers))
         for note in run.notes:
             tell(Noted(note))
         _bring_in(run, options.answers)
@@ -176,22 +177,29 @@ def _purse(loaded: Loaded, options: Options, now_s: float) -> Purse:
     return purse_for(loaded.terms, parties, datetime.fromtimestamp(now_s, tz=UTC).date())
 
 
+def _provider_of(providers: Sequence[ProviderSpec]) -> dict[str, str]:
+    """The provider of every account."""
+    return {account.name: p.name for p in providers for account in accounts_of(p)}
+
+
 async def _pools(
     loaded: Loaded, options: Options, outside: Outside, stack: AsyncExitStack
 ) -> dict[str, Pool]:
-    """A pool per provider that has something to do, with its account and transport."""
+    """A pool per provider that has something to do, with its accounts and their transports."""
     users = [*(loaded.sweep.models if options.generate else ())]
     names = {m.provider for m in users}
     names |= {j.provider for j in loaded.sweep.judges} if options.judge else set()
     specs = [p for p in loaded.sweep.providers if p.name in names]
-    transports = (outside.transports or _transports)(specs, loaded)
+    everyone = [account for spec in specs for account in accounts_of(spec)]
+    transports = (outside.transports or _transports)(everyone, loaded)
     pools: dict[str, Pool] = {}
     for spec in specs:
         pool = Pool(spec, DIALECTS[spec.api])
-        key = key_of(spec, outside.env)
-        headers = {**spec.headers, **pool.codec.authorize(key)}
-        endpoint = Endpoint(spec.base_url, headers, spec.timeout_s, key)
-        pool.accounts.append(Account(pool, endpoint, transports[spec.name]))
+        for own in accounts_of(spec):
+            key = key_of(own, outside.env)
+            headers = {**own.headers, **pool.codec.authorize(key)}
+            endpoint = Endpoint(own.base_url, headers, own.timeout_s, key)
+            pool.accounts.append(Account(pool, own, endpoint, transports[own.name]))
         pools[spec.name] = pool
     for transport in set(transports.values()):
         stack.push_async_callback(transport.aclose)

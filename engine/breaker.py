@@ -136,6 +136,10 @@ class Breaker:
         self._interval = min(self._interval * PROBE_GROWTH, LONGEST_PROBE_S)
         return 0.0
 
+    def wait_s(self, now: float) -> float:
+        """Seconds until a call could go out, without sending it."""
+        return 0.0 if self._state == "closed" else max(0.0, self._next_probe - now)
+
     def succeeded(self, now: float, *, sent_at: float | None = None) -> None:
         """Any answer at all: also a refusal of the request, or a 429."""
         if self._state == "closed":

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from data import benchmark as benchmarks
 from data import rubric as rubrics
-from data.catalog import EMBEDDED, ProviderTable, is_embedded, resolve
+from data.catalog import EMBEDDED, ProviderTable, accounts_of, is_embedded, resolve
 from data.codec import convert, read_bytes
 from data.errors import ConfigError, DataError
 from data.prices import Price, own_price
@@ -121,7 +121,8 @@ def _providers(face: SweepTable, places: Places) -> tuple[ProviderSpec, ...]:
     for name, user in users.items():
         where = places.at(f"[providers.{name}]") if name in face.providers else user
         spec = resolve(name, face.providers.get(name, ProviderTable()), where=where)
-        _check_address(spec, where)
+        for account in accounts_of(spec):
+            _check_address(account, where)
         found.append(spec)
     if len({spec.simulated for spec in found}) > 1:
         raise ConfigError(

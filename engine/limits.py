@@ -201,6 +201,25 @@ class Limits:
         self._reason = ("", 0.0)
         return self._take(need, loop.time())
 
+    def is_clear(self, need: Need) -> bool:
+        """Could this call go out at once? Raises TooLarge if it never could."""
+        now = asyncio.get_running_loop().time()
+        return max(self._wait(need, now)[0], self._breaker.wait_s(now)) <= SLACK_S
+
+    async def clear(self, need: Need = Need()) -> None:  # noqa: B008  (frozen)
+        """Wait until a call like this could go out, without taking anything."""
+        loop = asyncio.get_running_loop()
+        while True:
+            now = loop.time()
+            wait, reason = self._wait(need, now)
+            if self._breaker.wait_s(now) > wait:
+                wait, reason = self._breaker.wait_s(now), "breaker open, probe"
+            if wait <= SLACK_S:
+                break
+            self._reason = (reason, now + wait)
+            await self._sleep(wait)
+        self._reason = ("", 0.0)
+
     def _wait(self, need: Need, now: float) -> tuple[float, str]:
         """The longest wait and its reason; (0, "") if there is none."""
         longest, why = self._pause.wait_s(now), "429 retry-after"

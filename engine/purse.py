@@ -74,13 +74,17 @@ class Purse:
     def statistics(self) -> Statistics:
         return self._budget.statistics()
 
-    def restore(self, spent: Spent) -> None:
-        """Take in what earlier sessions of this run spent. Raises ConfigError for a missing rate."""
+    def restore(self, spent: Spent, provider_of: Mapping[str, str] = {}) -> None:
+        """Take in what earlier sessions of this run spent. Raises ConfigError for a missing rate.
+
+        `provider_of`: the provider of each account that has another name; ceilings name providers.
+        """
         for past, (nano, calls) in spent.sums.items():
             amount: int | None = nano
             if past.currency not in ("", OWN):
                 amount = self._exchange.up(Amount(nano, past.currency))
-            charge = Charge(past.account, past.name, past.stage, amount if past.currency else None)
+            account = provider_of.get(past.account, past.account)
+            charge = Charge(account, past.name, past.stage, amount if past.currency else None)
             self._budget.restore(charge, past.column, calls=calls)
 
     def _charge(self, account: str, job: Job) -> Charge:

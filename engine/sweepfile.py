@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from data.catalog import ProviderTable
+from data.catalog import AccountTable, ProviderTable
 from data.codec import Table, convert
 from data.errors import ConfigError
 from data.prices import PriceTable
@@ -179,6 +179,8 @@ def _face(table: Mapping[str, Any], places: Places) -> SweepTable:
 
     providers = table.get("providers")
     for name, value in (providers if isinstance(providers, dict) else {}).items():
+        for header, i, account in tuple(_tables_of(name, value))[1:]:
+            convert(account, AccountTable, where=place(header, i))
         convert(value, ProviderTable, where=place(f"[providers.{name}]"))
     kinds: tuple[tuple[str, type[ModelTable | JudgeTable]], ...] = (
         ("models", ModelTable),
@@ -198,14 +200,26 @@ def _refuse_secrets(table: Mapping[str, Any], places: Places) -> None:
     """A key written into the file would end up in copies of it; say so before anything else."""
     providers = table.get("providers")
     for name, provider in (providers if isinstance(providers, dict) else {}).items():
-        for key in provider if isinstance(provider, dict) else ():
-            if key.lower().replace("-", "_") in _SECRET_KEYS:
-                raise ConfigError(
-                    f"`{printable(key)}` in the sweep file",
-                    where=places.at(f"[providers.{name}]", key=key),
-                    how="name an environment variable with api_key_env, or a file with "
-                    "api_key_file; the key itself never stands in a file that is copied",
-                )
+        for header, i, one in _tables_of(name, provider):
+            for key in one:
+                if key.lower().replace("-", "_") in _SECRET_KEYS:
+                    raise ConfigError(
+                        f"`{printable(key)}` in the sweep file",
+                        where=places.at(header, i, key),
+                        how="name an environment variable with api_key_env, or a file with "
+                        "api_key_file; the key itself never stands in a file that is copied",
+                    )
+
+
+def _tables_of(name: str, provider: Any) -> Iterator[tuple[str, int, dict[str, Any]]]:
+    """A provider's table and those of its accounts, whatever else they may be."""
+    if not isinstance(provider, dict):
+        return
+    yield f"[providers.{name}]", 0, provider
+    accounts = provider.get("accounts")
+    for i, account in enumerate(accounts if isinstance(accounts, list) else ()):
+        if isinstance(account, dict):
+            yield f"[[providers.{name}.accounts]]", i, account
 
 
 def _check_numbers(face: SweepTable, places: Places) -> None:
@@ -255,23 +269,32 @@ def _check_provider(name: str, table: ProviderTable, places: Places) -> None:
     header = f"[providers.{name}]"
     if fault := name_fault(name):
         raise ConfigError(f"a provider's name {fault}", where=places.at(header))
+    _check_account(table, places, header, 0)
+    _check_headers(table.headers or {}, places.at(header, key="headers"))
+    for i, account in enumerate(table.accounts or ()):
+        _check_account(account, places, f"[[providers.{name}.accounts]]", i)
+
+
+def _check_account(
+    table: ProviderTable | AccountTable, places: Places, header: str, i: int
+) -> None:
+    """Limits within reason, and places of keys that are not keys."""
     for key, (low, high) in RANGES.items():
-        value = getattr(table, key)
+        value = getattr(table, key, None)
         if value is not None and not low <= value <= high:
             raise ConfigError(
-                f"`{key}` must be {low:g} to {high:,}", where=places.at(header, key=key)
+                f"`{key}` must be {low:g} to {high:,}", where=places.at(header, i, key)
             )
-    _check_headers(table.headers or {}, places.at(header, key="headers"))
     if not names_a_variable(table.api_key_env or "UNSET"):
         raise ConfigError(
             "`api_key_env` is no name of an environment variable",
-            where=places.at(header, key="api_key_env"),
+            where=places.at(header, i, "api_key_env"),
             how="it names the variable that holds the key; the key itself stays out of this file",
         )
     if not names_a_file(table.api_key_file or ""):
         raise ConfigError(
             "`api_key_file` looks like a key, not like a path",
-            where=places.at(header, key="api_key_file"),
+            where=places.at(header, i, "api_key_file"),
             how="if it is a file beside you, write ./ before it",
         )
 
