@@ -17,6 +17,7 @@
           ├─ BadRequest         this request is refused
           ├─ ContextTooLong     this prompt does not fit the model
           ├─ TooLarge           this call is larger than the account's own window; it was not sent
+          ├─ DeadlinePassed     the trial has had the time that the sweep file gives it
           ├─ UnknownModel       stops the model
           ├─ WrongAddress       stops the account: this API is not spoken there
           ├─ Unauthorized       stops the account
@@ -145,6 +146,10 @@ class ContextTooLong(Fatal):
 
 class TooLarge(Fatal):
     """One call needs more than the account's whole limit; waiting would not help. Nothing was sent."""
+
+
+class DeadlinePassed(Fatal):
+    """The trial's own deadline (`deadline_s`) is over; the next session tries it again."""
 
 
 class UnknownModel(Fatal):

@@ -394,6 +394,8 @@ class ModelSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """None: by category, as the benchmark has it."""
     system: str = ""
     parameters: dict[str, Any] = {}
+    retry_max_tokens: int | None = None
+    """An answer that was cut is asked for once more with this; None: it stays cut."""
 
 
 class JudgeSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -408,6 +410,8 @@ class JudgeSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     temperature: float | None = 0.0
     system: str = ""
     parameters: dict[str, Any] = {}
+    retry_max_tokens: int | None = None
+    """A reply that was cut before its verdict is asked for again with this."""
 
 
 class Sweep(Struct, frozen=True, kw_only=True):
@@ -429,3 +433,5 @@ class Sweep(Struct, frozen=True, kw_only=True):
     """How often an unreadable verdict is asked for, the first time included."""
     attempts: int = 5
     """HTTP exchanges at most per ask."""
+    deadline_s: float | None = None
+    """Seconds from a trial's first attempt after which it is given up; None: no such bound."""

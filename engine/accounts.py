@@ -36,6 +36,7 @@ class Job:
         "answer",
         "asks",
         "draw",
+        "due",
         "estimate",
         "followers",
         "http",
@@ -45,6 +46,7 @@ class Job:
         "number",
         "pool",
         "quotation",
+        "raised",
         "trial",
         "tries",
     )
@@ -60,6 +62,10 @@ class Job:
         self.http: HttpRequest
         self.key: bytes
         self.draw: Draw
+        self.raised = False
+        """Is the larger cap in force, because a reply was cut?"""
+        self.due: float | None = None
+        """The trial's deadline on the loop's clock; None before its first attempt, or without one."""
         self.model: str
         self.max_tokens: int | None = None
         self.estimate = 0

@@ -9,13 +9,13 @@ the reply.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from cache.journal import Journal
 from cache.key import cache_key
 from cache.responses import Entry, ResponseCache
 from data.codec import replace
-from data.errors import CallError
+from data.errors import CallError, DeadlinePassed
 from data.schema import Intent, Request, Response, Settled
 from engine.accounts import Account, Job
 from engine.budget import Ticket
@@ -79,7 +79,7 @@ class Client:
         started = asyncio.get_running_loop().time()
         reply: HttpReply | None = None
         try:
-            reply = await account.send(job.http)
+            reply = await _in_time(account.send(job.http), job.due)
             response = job.pool.codec.decode(reply)
         except CallError as error:
             account.ended(permit, error, reply)
@@ -110,3 +110,14 @@ class Client:
             paid.currency,
             paid.estimated,
         )
+
+
+async def _in_time(sending: Awaitable[HttpReply], due: float | None) -> HttpReply:
+    """The reply, if it comes before the trial's deadline. Raises DeadlinePassed."""
+    if due is None:
+        return await sending
+    try:
+        async with asyncio.timeout_at(due):
+            return await sending
+    except TimeoutError:
+        raise DeadlinePassed("the trial's deadline passed while it waited for a reply") from None

@@ -69,6 +69,7 @@ def load(path: Path, *, home: Path) -> Loaded:
         send_seed=face.send_seed,
         asks=face.asks,
         attempts=face.attempts,
+        deadline_s=face.deadline_s,
     )
     return Loaded(sweep, benchmark, found, path, text, _terms(face, places))
 

@@ -20,7 +20,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import anyio
 
-from data.errors import CallError, OutOfQuota, RateLimited
+from data.codec import replace
+from data.errors import CallError, DeadlinePassed, OutOfQuota, RateLimited
 from data.schema import Response, Rubric, Settled
 from engine import judging
 from engine.accounts import Account, Job, Pool
@@ -171,7 +172,16 @@ class Session:
             request = answer_request(self._plan, job.number, self._texts)
         else:
             request, job.quotation = judging.judge_request(self._case(job), len(job.asks))
+        if job.raised:
+            request = replace(request, max_tokens=self._larger_cap(job))
         self._client.load(job, request)
+
+    def _larger_cap(self, job: Job) -> int | None:
+        """The cap for a reply that was cut; None: there is none."""
+        number = job.number
+        if self._plan.is_answer(number):
+            return self._sweep.models[self._plan.model_index(number)].retry_max_tokens
+        return self._sweep.judges[self._plan.judge_index(number)].retry_max_tokens
 
     def _case(self, job: Job) -> judging.Case:
         judge = self._sweep.judges[self._plan.judge_index(job.number)]
@@ -219,6 +229,8 @@ class Session:
             return
         if not job.tries.exchanges:
             account.retries.first_attempt(leave.at)
+        if job.due is None and self._sweep.deadline_s is not None:
+            job.due = leave.at + self._sweep.deadline_s
         try:
             response, settled = await self._client.attempt(job, account, leave, ticket)
         except CallError as error:
@@ -245,6 +257,11 @@ class Session:
             self._keep_reply(job, response, settled)
 
     def _keep_answer(self, job: Job, response: Response, settled: Settled | None) -> None:
+        """An answer that was cut may be asked for once more; it is an outcome all the same."""
+        if self._raises_cap(job, response):
+            self._keeper.keep_settled(settled)
+            self._ask_again(job)
+            return
         if response.state == "refused":
             off = self._streams.judgments_lost(job.number)
             self._keeper.keep_answer(job, response, settled, off)
@@ -259,12 +276,19 @@ class Session:
         job.asks.append(response)
         verdict = judging.read_verdict(self._case(job), response, job.quotation)
         if verdict is None and len(job.asks) < self._sweep.asks:
+            self._raises_cap(job, response)
             self._keeper.keep_settled(settled)
             self._ask_again(job)
             return
         record = judging.judgment(job.trial, job.asks, verdict)
         self._keeper.keep_judgment(job, record, settled)
         self._end(job)
+
+    def _raises_cap(self, job: Job, response: Response) -> bool:
+        """The first time that a reply was cut, where the sweep file gives a larger cap."""
+        cut = response.state == "truncated" and not job.raised
+        job.raised = job.raised or (cut and self._larger_cap(job) is not None)
+        return cut and job.raised
 
     def _ask_again(self, job: Job) -> None:
         self._load(job)
@@ -288,6 +312,10 @@ class Session:
         now = asyncio.get_running_loop().time()
         if again.tries.failed > job.tries.failed and not account.retries.spend(now):
             again = Again(max(again.wait_s, account.retries.wait_s(now)), again.tries)
+        if job.due is not None and now + again.wait_s >= job.due:
+            late = f"{self._sweep.deadline_s:g} s have passed"
+            self._give_up(job, DeadlinePassed(f"{late}, the last error was {error.kind}: {error}"))
+            return
         job.tries = again.tries
         job.pool.backlog.put_later(job, now + again.wait_s)
         self._tell(Retrying(account.name, job.trial.model, error.kind, again.wait_s))

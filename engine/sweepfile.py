@@ -60,6 +60,7 @@ class ModelTable(Table, frozen=True, kw_only=True):
     temperature: float | None = None
     system: str = ""
     parameters: dict[str, Any] = {}
+    retry_max_tokens: int | None = None
     price: PriceTable | int | None = None
 
 
@@ -75,6 +76,7 @@ class JudgeTable(Table, frozen=True, kw_only=True):
     temperature: float | None = 0.0
     system: str = ""
     parameters: dict[str, Any] = {}
+    retry_max_tokens: int | None = None
     price: PriceTable | int | None = None
 
 
@@ -89,6 +91,7 @@ class SweepTable(Table, frozen=True, kw_only=True):
     send_seed: bool = False
     asks: int = 3
     attempts: int = 5
+    deadline_s: float | None = None
     providers: dict[str, ProviderTable] = {}
     models: list[ModelTable] = []
     judges: list[JudgeTable] = []
@@ -227,21 +230,35 @@ def _check_numbers(face: SweepTable, places: Places) -> None:
     for key, most in limits.items():
         if not 1 <= getattr(face, key) <= most:
             raise ConfigError(f"`{key}` must be 1 to {most}", where=places.at(key=key))
+    if face.deadline_s is not None and not 1 <= face.deadline_s <= 86_400:
+        raise ConfigError("`deadline_s` must be 1 to 86,400", where=places.at(key="deadline_s"))
     if not 0 <= face.seed < 2**63:
         raise ConfigError("`seed` must be 0 to 2^63 - 1", where=places.at(key="seed"))
     for header, i, party in parties(face):
         _check_parameters(party.parameters, places.at(header, i, "parameters"))
-        if party.max_tokens is not None and not 1 <= party.max_tokens <= MAX_TOKENS:
-            raise ConfigError(
-                f"`max_tokens` must be 1 to {MAX_TOKENS:,}",
-                where=places.at(header, i, "max_tokens"),
-            )
+        _check_caps(party, places, header, i)
         if party.temperature is not None and not 0 <= party.temperature <= 2:
             raise ConfigError(
                 "`temperature` must be 0 to 2", where=places.at(header, i, "temperature")
             )
     for name, provider in face.providers.items():
         _check_provider(name, provider, places)
+
+
+def _check_caps(party: ModelTable | JudgeTable, places: Places, header: str, i: int) -> None:
+    for key in ("max_tokens", "retry_max_tokens"):
+        value = getattr(party, key)
+        if value is not None and not 1 <= value <= MAX_TOKENS:
+            raise ConfigError(
+                f"`{key}` must be 1 to {MAX_TOKENS:,}", where=places.at(header, i, key)
+            )
+    larger = party.retry_max_tokens
+    if larger is not None and larger <= (party.max_tokens or MAX_TOKENS):
+        raise ConfigError(
+            "`retry_max_tokens` must be larger than `max_tokens`",
+            where=places.at(header, i, "retry_max_tokens"),
+            how="it is the cap of the one more try that an answer gets which was cut",
+        )
 
 
 def _check_parameters(parameters: Mapping[str, Any], where: str) -> None:

@@ -44,6 +44,7 @@ POLICY = {
     "OutOfQuota": "never",
     "TooLarge": "never",
     "OverBudget": "never",
+    "DeadlinePassed": "never",
 }
 """Error class -> whether it is tried again, and whether that costs an attempt (docs/contracts.md)."""
 SCOPES = {
