@@ -12,6 +12,7 @@
        │  ├─ RateLimited        too many requests, tokens or connections
        │  ├─ Overloaded         the provider is in trouble (5xx, 529)
        │  ├─ TransportError     no reply: connection refused, reset, cut, timed out
+       │  ├─ Outrun             given up, because a second copy of it was answered first
        │  └─ BadReply           a 2xx that cannot be read; its first bytes are kept
        └─ Fatal                 the same call will fail again
           ├─ BadRequest         this request is refused
@@ -126,6 +127,10 @@ class Overloaded(Retryable):
 
 class TransportError(Retryable):
     """No reply came back, or not the whole of it."""
+
+
+class Outrun(Retryable):
+    """This copy of a call was given up: the other copy was answered first."""
 
 
 class BadReply(Retryable):

@@ -435,3 +435,5 @@ class Sweep(Struct, frozen=True, kw_only=True):
     """HTTP exchanges at most per ask."""
     deadline_s: float | None = None
     """Seconds from a trial's first attempt after which it is given up; None: no such bound."""
+    hedge: bool = False
+    """Send a second copy of the last stragglers (engine/hedging.py)."""

@@ -15,7 +15,7 @@ from cache.journal import Journal
 from cache.key import cache_key
 from cache.responses import Entry, ResponseCache
 from data.codec import replace
-from data.errors import CallError, DeadlinePassed
+from data.errors import CallError, DeadlinePassed, Outrun
 from data.schema import Intent, Request, Response, Settled
 from engine.accounts import Account, Job
 from engine.budget import Ticket
@@ -23,6 +23,15 @@ from engine.events import Event
 from engine.limits import Permit
 from engine.purse import Purse
 from providers.wire import HttpReply
+
+
+class Copy:
+    """One of two copies of a call; `outrun` once the other was answered (see engine/hedging.py)."""
+
+    __slots__ = ("outrun",)
+
+    def __init__(self) -> None:
+        self.outrun = False
 
 
 class Client:
@@ -57,11 +66,17 @@ class Client:
         return await self._cache.get_many([job.key for job in jobs])
 
     async def attempt(
-        self, job: Job, account: Account, permit: Permit, ticket: Ticket
+        self,
+        job: Job,
+        account: Account,
+        permit: Permit,
+        ticket: Ticket,
+        copy: Copy | None = None,
     ) -> tuple[Response, Settled]:
         """One HTTP exchange. The caller writes the Settled line together with its result.
 
-        Raises CallError, whose Settled line is then already written.
+        Raises CallError, whose Settled line is then already written. `copy`: this is one of two, and
+        whoever cancels it may say that it was outrun.
         """
         self._attempts += 1
         number = self._attempts
@@ -85,6 +100,13 @@ class Client:
             account.ended(permit, error, reply)
             latency = asyncio.get_running_loop().time() - started
             self._journal.append(self._settled(number, latency, ticket, job, error))
+            raise
+        except asyncio.CancelledError:
+            if copy is not None and copy.outrun:
+                account.limits.gave_up(permit)
+                latency = asyncio.get_running_loop().time() - started
+                outrun = Outrun("a second copy of this call was answered first")
+                self._journal.append(self._settled(number, latency, ticket, job, outrun))
             raise
         account.ended(permit, response, reply)
         job.pool.learn(job, response.usage)

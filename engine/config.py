@@ -70,6 +70,7 @@ def load(path: Path, *, home: Path) -> Loaded:
         asks=face.asks,
         attempts=face.attempts,
         deadline_s=face.deadline_s,
+        hedge=face.hedge,
     )
     return Loaded(sweep, benchmark, found, path, text, _terms(face, places))
 

@@ -75,6 +75,14 @@ class Retrying(Struct, frozen=True):
     wait_s: float
 
 
+class Hedged(Struct, frozen=True):
+    """A straggler was sent twice; `second_won`: the copy was answered first."""
+
+    account: str
+    model: str
+    second_won: bool
+
+
 class Stopped(Struct, frozen=True):
     """An account or a model will not be asked again in this session; its trials stay pending."""
 
@@ -91,7 +99,7 @@ class Noted(Struct, frozen=True):
     level: Literal["info", "warning", "error"] = "info"
 
 
-Event = Planned | AnswerSaved | JudgmentSaved | TrialFailed | Retrying | Stopped | Noted
+Event = Planned | AnswerSaved | JudgmentSaved | TrialFailed | Retrying | Hedged | Stopped | Noted
 
 
 class Listener(Protocol):
@@ -179,6 +187,9 @@ class Progress(Struct, frozen=True, kw_only=True):
     """Why trials failed, with how many, most frequent first."""
     now_s: float = 0.0
     """The loop's clock when this picture was taken, as in `LogLine.t_s`."""
+    hedged: int = 0
+    """Stragglers that were sent twice, and how often the second copy was the faster one."""
+    hedges_won: int = 0
 
     @property
     def planned(self) -> int:

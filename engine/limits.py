@@ -161,7 +161,7 @@ class Limits:
         self.in_flight = 0
         self._admitted = self._rejected = self._troubled = self._excess = 0
         self._reason: tuple[str, float] = ("", 0.0)
-        self._last_sent = -math.inf
+        self._last_sent = self._rejected_at = -math.inf
         self._changed = asyncio.Event()
 
     @property
@@ -294,9 +294,17 @@ class Limits:
             if alarm is not None:
                 alarm.cancel()
 
+    def take(self, need: Need) -> Permit:
+        """Leave for a call that `is_clear` has just let through. For calls outside the queue."""
+        return self._take(need, asyncio.get_running_loop().time())
+
     def unused(self, permit: Permit) -> None:
         """The call did not go out after all."""
         self._left(permit, Usage(), asyncio.get_running_loop().time())
+
+    def gave_up(self, permit: Permit) -> None:
+        """Nobody waits for this call any more; what it took is unknown and stays reserved."""
+        self._left(permit, None, asyncio.get_running_loop().time())
 
     # --- after a call --------------------------------------------------------------------------
 
@@ -310,6 +318,7 @@ class Limits:
     def rejected(self, permit: Permit, told_s: float | None, now: float, *, rate: bool) -> None:
         """A 429. `rate`: it speaks of a rate or told a wait; else it is about calls in flight."""
         self._rejected += 1
+        self._rejected_at = now
         self._left(permit, Usage(), now)
         self._breaker.succeeded(now, sent_at=permit.at)
         if not rate:  # the cut is pause enough
@@ -390,6 +399,10 @@ class Limits:
         self._changed.set()
 
     # --- looking -------------------------------------------------------------------------------
+
+    def calm_for_s(self, now: float) -> float:
+        """Seconds since the last 429; infinite if there was none."""
+        return now - self._rejected_at
 
     def waiting(self, now: float) -> str:
         """Why the next call waits and for how long, in the console's words; empty if it does not."""

@@ -59,6 +59,11 @@ class Purse:
             self._changed.clear()
             await self._changed.wait()
 
+    def try_reserve(self, account: str, job: Job) -> Ticket | None:
+        """As `reserve`, but now or never."""
+        held = self._budget.reserve(self._charge(account, job))
+        return held if isinstance(held, Ticket) else None
+
     def settle(self, ticket: Ticket, job: Job, end: Response | CallError) -> Paid:
         """Book how an attempt ended."""
         price = self._prices[_party(job.trial)]

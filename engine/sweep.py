@@ -29,6 +29,7 @@ from engine.answering import answer_request
 from engine.budget import Refusal, Statistics
 from engine.client import Client
 from engine.events import Event, Noted, Progress, Retrying, Stopped
+from engine.hedging import Hedger
 from engine.keeping import Keeper, Texts
 from engine.limits import Permit
 from engine.plan import State
@@ -64,6 +65,9 @@ class Session:
         self._accounts = [account for pool in pools.values() for account in pool.accounts]
         self._streams = Streams(run.plan, run.ledger, options, pools)
         self._keeper, self._texts = Keeper(run), Texts(run.answer_text)
+        self._sender = (
+            Hedger(client, self._keeper.keep_settled, tell) if self._sweep.hedge else client
+        )
         self._sharing = Sharing(client.shares)
         self._stops = Stops(self._sweep, pools, tell, self._leave_pending)
         self._alive = 0
@@ -232,7 +236,7 @@ class Session:
         if job.due is None and self._sweep.deadline_s is not None:
             job.due = leave.at + self._sweep.deadline_s
         try:
-            response, settled = await self._client.attempt(job, account, leave, ticket)
+            response, settled = await self._sender.attempt(job, account, leave, ticket)
         except CallError as error:
             self._failed(job, account, error)
         else:

@@ -92,6 +92,7 @@ class SweepTable(Table, frozen=True, kw_only=True):
     asks: int = 3
     attempts: int = 5
     deadline_s: float | None = None
+    hedge: bool = False
     providers: dict[str, ProviderTable] = {}
     models: list[ModelTable] = []
     judges: list[JudgeTable] = []

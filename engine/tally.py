@@ -14,6 +14,7 @@ from engine.events import (
     AccountView,
     AnswerSaved,
     Event,
+    Hedged,
     JudgeRow,
     JudgmentSaved,
     LogLine,
@@ -88,6 +89,7 @@ class Tally:
         self._models: dict[str, _Model] = {}
         self._judges: dict[str, _Judge] = {}
         self._tokens_in = self._tokens_out = 0
+        self._hedged = self._hedges_won = 0
         self._saved: float | None = None
         self._rate = Rate()
         self._errors: Counter[str] = Counter()
@@ -108,6 +110,9 @@ class Tally:
             case Retrying():
                 if event.model in self._models:
                     self._models[event.model].retries += 1
+            case Hedged():
+                self._hedged += 1
+                self._hedges_won += event.second_won
             case Stopped():
                 self._add_stop(event, now)
             case Noted():
@@ -138,6 +143,8 @@ class Tally:
             log=tuple(self._log),
             errors=tuple(self._errors.most_common()),
             now_s=now,
+            hedged=self._hedged,
+            hedges_won=self._hedges_won,
         )
 
     def _add_answer(self, event: AnswerSaved, now: float) -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.codec import decode_as, encode, replace
-from data.schema import JudgeSpec, ModelSpec, ProviderSpec, Sweep
+from data.schema import AccountSpec, JudgeSpec, ModelSpec, ProviderSpec, Sweep
 from engine.identity import compare, digest
 
 PROVIDER = ProviderSpec(
@@ -48,6 +48,8 @@ SWEEP_FIELDS: dict[str, tuple[Any, str]] = {
     "send_seed": (True, "refused"),
     "asks": (4, "other"),
     "attempts": (9, "other"),
+    "deadline_s": (60.0, "other"),
+    "hedge": (True, "other"),
 }
 MODEL_FIELDS: dict[str, tuple[Any, str]] = {
     "name": ("other", "refused"),
@@ -57,6 +59,7 @@ MODEL_FIELDS: dict[str, tuple[Any, str]] = {
     "temperature": (0.1, "refused"),
     "system": ("be brief", "refused"),
     "parameters": ({"top_p": 0.9}, "refused"),
+    "retry_max_tokens": (9, "refused"),
 }
 JUDGE_FIELDS: dict[str, tuple[Any, str]] = {
     **MODEL_FIELDS,
@@ -80,6 +83,7 @@ PROVIDER_FIELDS: dict[str, tuple[Any, str]] = {
     "simulated": (True, "other"),
     "headers": ({"X-A": "b"}, "other"),
     "options": ({"latency_s": 2.0}, "other"),
+    "accounts": ((AccountSpec(rpm=5.0),), "other"),
 }
 TABLES: dict[type[Any], dict[str, tuple[Any, str]]] = {
     Sweep: SWEEP_FIELDS,

@@ -14,6 +14,7 @@ from data.errors import (
     BadReply,
     CallError,
     Fatal,
+    Outrun,
     Overloaded,
     RateLimited,
     Retryable,
@@ -36,6 +37,7 @@ POLICY = {
     "Overloaded": "counts",
     "TransportError": "counts",
     "BadReply": "counts",
+    "Outrun": "counts",
     "BadRequest": "never",
     "ContextTooLong": "never",
     "UnknownModel": "never",
@@ -65,7 +67,7 @@ def leaves(of: type[CallError]) -> Iterator[type[CallError]]:
 
 
 LEAVES = {kind.__name__: kind for kind in leaves(CallError) if kind.__module__ == errors.__name__}
-COUNTED = [BadReply, Overloaded, TransportError]
+COUNTED = [BadReply, Outrun, Overloaded, TransportError]
 
 
 def history(error: CallError, attempts: int = ATTEMPTS) -> list[float]:

@@ -82,8 +82,8 @@ class Silent:
 def play(
     folder: Path,
     make: Callable[[Loaded], Transport],
-    *,
     limit: int | None = None,
+    /,
     **texts: str,
 ) -> tuple[Outcome, Transport, float]:
     """One session on virtual time."""
@@ -122,7 +122,7 @@ def answers(folder: Path) -> list[Answer]:
 def test_a_cut_answer_is_asked_for_once_more_with_the_larger_cap(tmp_path: Path) -> None:
     """Whole in the end; both exchanges are in the journal, for both are paid."""
     caps = "max_tokens = 100\nretry_max_tokens = 8000"
-    outcome, sent, _ = play(tmp_path, cutting(4000), limit=5, model=caps)
+    outcome, sent, _ = play(tmp_path, cutting(4000), 5, model=caps)
     assert isinstance(sent, Cuts)
     assert outcome.state == "complete"
     assert sent.caps["m", 100] == sent.caps["m", 8000] == 5
@@ -134,7 +134,7 @@ def test_a_cut_answer_is_asked_for_once_more_with_the_larger_cap(tmp_path: Path)
 def test_what_is_cut_again_is_recorded_as_cut(tmp_path: Path) -> None:
     """One more try, never two; a truncated answer is judged as it is."""
     caps = "max_tokens = 100\nretry_max_tokens = 200"
-    outcome, sent, _ = play(tmp_path, cutting(4000), limit=3, model=caps)
+    outcome, sent, _ = play(tmp_path, cutting(4000), 3, model=caps)
     assert isinstance(sent, Cuts)
     assert (sent.caps["m", 100], sent.caps["m", 200]) == (3, 3)
     assert [record.state for record in answers(tmp_path)] == ["truncated"] * 3
@@ -143,7 +143,7 @@ def test_what_is_cut_again_is_recorded_as_cut(tmp_path: Path) -> None:
 
 def test_without_a_larger_cap_a_cut_answer_is_final_at_once(tmp_path: Path) -> None:
     """The sweep file did not ask for more."""
-    _, sent, _ = play(tmp_path, cutting(4000), limit=3, model="max_tokens = 100")
+    _, sent, _ = play(tmp_path, cutting(4000), 3, model="max_tokens = 100")
     assert isinstance(sent, Cuts)
     assert sent.caps["m", 100] == 3
     assert [record.state for record in answers(tmp_path)] == ["truncated"] * 3
@@ -152,7 +152,7 @@ def test_without_a_larger_cap_a_cut_answer_is_final_at_once(tmp_path: Path) -> N
 def test_a_judge_that_was_cut_is_asked_again_with_the_larger_cap(tmp_path: Path) -> None:
     """Each ask is kept, and the verdict comes from the whole reply."""
     caps = "max_tokens = 100\nretry_max_tokens = 8000"
-    _, sent, _ = play(tmp_path, cutting(4000), limit=3, judge=caps)
+    _, sent, _ = play(tmp_path, cutting(4000), 3, judge=caps)
     assert isinstance(sent, Cuts)
     assert sent.caps["gpt-4-0613", 100] == sent.caps["gpt-4-0613", 8000] == 3
     judged = [record for record in records(tmp_path / "run") if isinstance(record, Judgment)]
@@ -162,7 +162,7 @@ def test_a_judge_that_was_cut_is_asked_again_with_the_larger_cap(tmp_path: Path)
 
 def test_a_trial_past_its_deadline_is_a_failure_and_the_session_ends(tmp_path: Path) -> None:
     """Neither a reply that never comes nor endless 429s hold a session up for longer."""
-    outcome, _, end_s = play(tmp_path, lambda _: Silent(), limit=20, top="deadline_s = 60")
+    outcome, _, end_s = play(tmp_path, lambda _: Silent(), 20, top="deadline_s = 60")
     failures = [r for r in records(tmp_path / "run") if isinstance(r, Failure)]
     assert {failure.error for failure in failures} == {"DeadlinePassed"}
     assert (outcome.state, outcome.failed) == ("partial", 20)
@@ -181,5 +181,5 @@ def test_a_trial_past_its_deadline_is_a_failure_and_the_session_ends(tmp_path: P
 def test_nonsense_is_refused(tmp_path: Path, texts: dict[str, str], reason: str) -> None:
     """Before anything is sent."""
     with pytest.raises(ConfigError) as caught:
-        play(tmp_path, cutting(0), **texts)
+        play(tmp_path, cutting(0), None, **texts)
     assert reason in str(caught.value)

@@ -58,6 +58,9 @@ def _remarks(loaded: Loaded, outcome: Outcome) -> Iterator[str]:
         yield f"failed: {count:,} x {printable(reason, 200)}"
     if len(outcome.progress.errors) > REASONS:
         yield f"  and {len(outcome.progress.errors) - REASONS:,} other reasons (see `status`)"
+    if outcome.progress.hedged:
+        won = outcome.progress.hedges_won
+        yield f"note: {outcome.progress.hedged:,} stragglers were sent twice, {won:,} times it helped"
     if outcome.unanswered:
         yield (
             f"note: {outcome.unanswered:,} answers do not exist, so there is nothing to judge"
