@@ -49,6 +49,7 @@ class Job:
         "raised",
         "trial",
         "tries",
+        "trouble",
     )
 
     def __init__(self, number: int, trial: Trial, pool: Pool, answer: str) -> None:
@@ -57,6 +58,8 @@ class Job:
         """The text that is judged; empty for a generation."""
         self.asks: list[Response] = []
         self.tries = Tries()
+        self.trouble = ""
+        """The kind of its last error."""
         self.followers: list[Job] = []
         """Jobs with the same key that wait for this one's answer."""
         self.http: HttpRequest
@@ -211,12 +214,17 @@ class Account:
                 self.limits.told(limit.name, limit.limit, source, now)
         return seen
 
+    def held_up(self, now: float) -> tuple[str, float | None]:
+        """Why the next call here waits and for how many seconds (None: not known); "": it does not."""
+        why, until_s = self.limits.held_up(now)
+        if not why and self.in_flight >= self.limits.concurrency:
+            return f"calls {self.in_flight}/{self.limits.concurrency}", None
+        return why, until_s
+
     def view(self, now: float) -> AccountView:
         """What the console shows of this account."""
-        busy = self.in_flight >= self.limits.concurrency
-        waiting = self.limits.waiting(now) or (
-            f"calls {self.in_flight}/{self.limits.concurrency}" if busy else ""
-        )
+        why, until_s = self.held_up(now)
+        waiting = why if until_s is None else f"{why}, {until_s:.1f} s"
         return AccountView(
             name=self.name,
             in_flight=self.in_flight,

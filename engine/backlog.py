@@ -137,6 +137,16 @@ class Backlog(Generic[J]):
                     alarm.cancel()
 
     @property
+    def ready(self) -> int:
+        """Jobs that could go out now, as far as the backlog is concerned."""
+        return len(self._ready)
+
+    @property
+    def later(self) -> list[tuple[float, J]]:
+        """Jobs whose time has not come, with that time on the loop's clock."""
+        return [(due, job) for due, _, job in self._timed]
+
+    @property
     def queued(self) -> int:
         """Jobs that wait, ready or timed."""
         return len(self._ready) + len(self._timed)

@@ -144,6 +144,7 @@ async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome
             steering = Steering(
                 accounts,
                 lambda: session.progress(tally, loop.time()),
+                lambda: session.waiting(tally, loop.time()),
                 run.journal.append,
                 tell,
                 wall,

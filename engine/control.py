@@ -2,7 +2,8 @@
 
 Wire format: one JSON object a line in each direction. A request has `op`:
 
-    {"op": "status"}                                       the Progress of this moment
+    {"op": "status"}                                       the Progress of this moment, every account's
+                                                           limits, and what the trials wait for
     {"op": "pause", "account": "openai"}                   nothing more goes out; "" means all accounts
     {"op": "resume", "account": "openai"}
     {"op": "limit", "account": "openai", "name": "rpm", "value": 300}

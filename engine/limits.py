@@ -404,13 +404,16 @@ class Limits:
         """Seconds since the last 429; infinite if there was none."""
         return now - self._rejected_at
 
-    def waiting(self, now: float) -> str:
-        """Why the next call waits and for how long, in the console's words; empty if it does not."""
+    def held_up(self, now: float) -> tuple[str, float | None]:
+        """Why the next call waits and for how many seconds (None: not known); "": it does not."""
         reason, until = self._reason
-        if not reason:
-            return ""
         left = until - now
-        return f"{reason}, {left:.1f} s" if 0 < left < math.inf else reason
+        return reason, left if reason and 0 < left < math.inf else None
+
+    def waiting(self, now: float) -> str:
+        """The same in the console's words."""
+        reason, left = self.held_up(now)
+        return reason if left is None else f"{reason}, {left:.1f} s"
 
     def statistics(self, now: float) -> LimitsView:
         """The present figures."""

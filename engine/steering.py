@@ -18,6 +18,7 @@ from data.text import printable
 from engine.accounts import Account
 from engine.events import Noted, Progress
 from engine.limits import WORDS
+from engine.waiting import Waiting
 
 LIMITS = ("concurrency", *WORDS)
 OPERATIONS = ("status", "pause", "resume", "limit")
@@ -30,11 +31,13 @@ class Steering:
         self,
         accounts: Sequence[Account],
         picture: Callable[[], Progress],
+        waiting: Callable[[], Sequence[Waiting]],
         record: Callable[[Limit], Any],
         tell: Callable[[Noted], Any],
         wall: Callable[[], float],
     ) -> None:
         self._accounts, self._picture = {a.name: a for a in accounts}, picture
+        self._waiting = waiting
         self._record, self._tell, self._wall = record, tell, wall
 
     def __call__(self, request: Mapping[str, Any]) -> Any:
@@ -53,7 +56,11 @@ class Steering:
     def _status(self) -> Any:
         now = asyncio.get_running_loop().time()
         limits = {name: a.limits.statistics(now) for name, a in self._accounts.items()}
-        return {"progress": plain(self._picture()), "limits": plain(limits)}
+        return {
+            "progress": plain(self._picture()),
+            "limits": plain(limits),
+            "waiting": plain(self._waiting()),
+        }
 
     def _hold(self, request: Mapping[str, Any], held: bool) -> Any:
         chosen = self._chosen(request)

@@ -40,6 +40,7 @@ from engine.stops import Stops
 from engine.streams import Options as Options  # noqa: PLC0414  (part of this module's face)
 from engine.streams import Streams
 from engine.tally import Tally
+from engine.waiting import Waiting, why_waiting
 
 BATCH = 256
 """Trials admitted at once: one cache lookup serves them all."""
@@ -123,6 +124,10 @@ class Session:
     def spent(self) -> Statistics:
         """Money so far, earlier sessions included."""
         return self._client.purse.statistics()
+
+    def waiting(self, tally: Tally, now: float) -> tuple[Waiting, ...]:
+        """Why every unfinished trial waits, in groups."""
+        return why_waiting(self.progress(tally, now), self._pools.values(), now)
 
     def progress(self, tally: Tally, now: float) -> Progress:
         """The picture of this moment."""
@@ -320,7 +325,7 @@ class Session:
             late = f"{self._sweep.deadline_s:g} s have passed"
             self._give_up(job, DeadlinePassed(f"{late}, the last error was {error.kind}: {error}"))
             return
-        job.tries = again.tries
+        job.tries, job.trouble = again.tries, error.kind
         job.pool.backlog.put_later(job, now + again.wait_s)
         self._tell(Retrying(account.name, job.trial.model, error.kind, again.wait_s))
 

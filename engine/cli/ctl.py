@@ -29,12 +29,16 @@ def status(run: flags.RunName, as_json: AsJson = False) -> None:
     planned = sum(m["answers"] + m["judgments"] for m in progress["models"])
     typer.echo(f"{printable(progress['name'])}: {done:,} of {planned:,}, {progress['state']}")
     for name, view in limits.items():
-        waiting = view["waiting"] or "nothing"
-        typer.echo(f"\n{printable(name)}: {view['in_flight']} in flight, waits for {waiting}")
+        typer.echo(f"\n{printable(name)}: {view['in_flight']} in flight")
         for limit in view["limits"]:
             typer.echo(
                 f"  {limit['name']:<12} {limit['value']:>12,.0f}  from the {limit['source']}"
             )
+    typer.echo("\nwhat the unfinished trials wait for:")
+    for group in result["waiting"]:
+        until = "" if group["until_s"] is None else f", {group['until_s']:.1f} s"
+        place = f"{printable(group['where'])}: " if group["where"] else ""
+        typer.echo(f"  {group['count']:>9,}  {place}{printable(group['why'])}{until}")
 
 
 @app.command()
