@@ -166,6 +166,21 @@ class LogLine(Struct, frozen=True):
     text: str
 
 
+class MoneyView(Struct, frozen=True, kw_only=True):
+    """What a run has cost, earlier sessions included. Amounts in nano-units of `currency`."""
+
+    currency: str
+    booked: int
+    """Spent, estimated and possibly billed."""
+    limit: int | None = None
+    """The ceiling of the whole run, if there is one."""
+    calls: int = 0
+    unpriced: int = 0
+    """Calls of unknown price, which no amount has."""
+    by_party: dict[str, int] = {}
+    """Booked, by the names of models and judges."""
+
+
 class Progress(Struct, frozen=True, kw_only=True):
     """A whole run at one moment."""
 
@@ -190,6 +205,8 @@ class Progress(Struct, frozen=True, kw_only=True):
     hedged: int = 0
     """Stragglers that were sent twice, and how often the second copy was the faster one."""
     hedges_won: int = 0
+    money: MoneyView | None = None
+    """None: nobody keeps account of money."""
 
     @property
     def planned(self) -> int:

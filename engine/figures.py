@@ -10,6 +10,8 @@ import math
 import time
 from collections.abc import Callable
 
+from engine.money import Amount, formatted
+
 NONE = "–"
 MINUTE_S = 60.0
 HOUR_S = 3600.0
@@ -49,6 +51,11 @@ def rate(per_minute: float) -> str:
     if per_minute <= 0:
         return NONE
     return "<1" if per_minute < 0.5 else f"{per_minute:.0f}"
+
+
+def money(nano: int, currency: str = "") -> str:
+    """`USD 1,234.56`; without a currency, `1,234.56`. What is less than a cent is not shown as nothing."""
+    return formatted(Amount(nano, currency)).strip()
 
 
 def limit(value: float | None) -> str:

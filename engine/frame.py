@@ -27,7 +27,7 @@ EVENTS = 8
 ENOUGH = 20
 """A mean over fewer judgments tempts without telling."""
 
-ASCII = str.maketrans("━─×·▶◷✓✗–…", "#-x.>~+x-~")
+ASCII = str.maketrans("━─×·▶◷✓✗–…≥", "#-x.>~+x-~>")
 """One cell for one cell: what is drawn where East Asian ambiguous characters are wide."""
 
 # --- public ------------------------------------------------------------------------------------
@@ -163,6 +163,8 @@ def _footer(progress: Progress, columns: int) -> Line:
     tokens = (
         f"tokens {figures.tokens(progress.tokens_in)} in, {figures.tokens(progress.tokens_out)} out"
     )
+    if money := _money(progress):
+        tokens = f"{money}   {tokens}" if columns >= 120 else money
     failed = f"{figures.count(progress.failed)} failed"
     saved = "nothing saved yet"
     if progress.saved_ago_s is not None:
@@ -171,6 +173,16 @@ def _footer(progress: Progress, columns: int) -> Line:
     rest = f"{reused}  {saved}"
     gap = " " * max(columns - width(tokens) - width(failed) - width(rest), 2)
     return ((tokens, ""), (gap, ""), (failed, "bold red" if progress.failed else ""), (rest, ""))
+
+
+def _money(progress: Progress) -> str:
+    """`USD 168.63 spent, cap 400.00`; empty while nothing has a price."""
+    money = progress.money
+    if money is None or (not money.booked and money.limit is None):
+        return ""
+    least = "≥ " if money.unpriced else ""
+    spent = f"{money.currency} {least}{figures.money(money.booked)} spent"
+    return spent if money.limit is None else f"{spent}, cap {figures.money(money.limit)}"
 
 
 # --- the table of models -----------------------------------------------------------------------
@@ -212,11 +224,24 @@ class _Table:
             _Column(72, "/min", 4, lambda m: figures.rate(m.per_minute)),
             _Column(160, "eta", 12, lambda m: _range(outlook.models.get(m.name))),
             _Column(100, "so far", 6, _so_far, "dim"),
+            *self._money_column(),
         )
         self._columns = [c for c in numbers if columns >= c.screen]
         if columns < 160:
             eta = _Column(0, "eta", 6, lambda m: _worst(outlook.models.get(m.name)))
             self._columns.append(eta)
+
+    def _money_column(self) -> tuple[_Column, ...]:
+        """What each model's answers cost (its judgments are the judges' lines)."""
+        money = self._progress.money
+        if money is None or not money.booked:
+            return ()
+        spent = money.by_party
+
+        def cost(row: ModelRow) -> str:
+            return figures.money(spent[row.name]) if spent.get(row.name) else figures.NONE
+
+        return (_Column(120, money.currency, 7, cost),)
 
     def head(self) -> Line:
         left = f"  {fit('model', self._name)} {fit('progress', self._bar)}"

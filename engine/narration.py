@@ -96,6 +96,8 @@ def status_line(progress: Progress, eta: str) -> str:
         f"tokens {figures.tokens(progress.tokens_in)}+{figures.tokens(progress.tokens_out)}",
         f"eta {eta}",
     ]
+    if progress.money is not None and progress.money.booked:
+        parts.insert(-1, figures.money(progress.money.booked, progress.money.currency))
     if progress.state != "running":
         parts.append(progress.state)
     if progress.simulated:

@@ -17,6 +17,7 @@ from data.prices import Price, cost, price_of, worst_case
 from data.schema import Intent, ProviderSpec, Record, Response, Settled, Struct, Trial
 from engine.accounts import Job
 from engine.budget import Budget, Ceiling, Charge, Column, Refusal, Stage, Statistics, Ticket
+from engine.events import MoneyView
 from engine.money import Amount, Exchange
 
 OWN = "own"
@@ -73,11 +74,24 @@ class Purse:
             if price is None or ticket.charge.amount is None:
                 return paid
             return Paid(ticket.charge.amount, self._exchange.currency, estimated=True)
-        self._budget.settle(ticket, self._exchange.up(Amount(paid.nano, paid.currency)))
+        worth = self._exchange.up(Amount(paid.nano, paid.currency)) if paid.nano else 0
+        self._budget.settle(ticket, worth)
         return paid
 
     def statistics(self) -> Statistics:
         return self._budget.statistics()
+
+    def view(self) -> MoneyView:
+        """What people see of it while the sweep runs."""
+        seen = self.statistics()
+        return MoneyView(
+            currency=seen.currency,
+            booked=seen.total.booked,
+            limit=seen.total.limit,
+            calls=seen.total.calls,
+            unpriced=seen.total.unpriced,
+            by_party={name: line.booked for name, line in seen.models.items()},
+        )
 
     def restore(self, spent: Spent, provider_of: Mapping[str, str] = {}) -> None:
         """Take in what earlier sessions of this run spent. Raises ConfigError for a missing rate.
@@ -142,9 +156,25 @@ class Spent:
             self._add(intent, "possibly_billed", intent.reserve, own)
 
     def _add(self, intent: Intent, column: Column, nano: int | None, currency: str) -> None:
-        key = Past(intent.account, *_party(intent.trial), column, "" if nano is None else currency)
+        known = "" if nano is None else currency or OWN  # what was free has no currency of its own
+        key = Past(intent.account, *_party(intent.trial), column, known)
         amount, calls = self.sums.get(key, (0, 0))
         self.sums[key] = (amount + (nano or 0), calls + 1)
+
+
+def sums(spent: Spent) -> tuple[tuple[tuple[str, str, int], ...], int]:
+    """(column, currency, nano-units) of all that was booked, and how many attempts had no price."""
+    totals: dict[tuple[str, str], int] = {}
+    unpriced = 0
+    named = {past.currency for past in spent.sums} - {"", OWN}
+    own = named.pop() if len(named) == 1 else "budget's currency"
+    for past, (nano, calls) in spent.sums.items():
+        if past.currency == "":
+            unpriced += calls
+        elif nano:
+            key = past.column, own if past.currency == OWN else past.currency
+            totals[key] = totals.get(key, 0) + nano
+    return tuple((column, code, nano) for (column, code), nano in sorted(totals.items())), unpriced
 
 
 def purse_for(
@@ -189,7 +219,7 @@ def purse_for(
 def _paid(price: Price | None, end: Response | CallError) -> Paid:
     if isinstance(end, CallError):
         free = isinstance(end, RateLimited) or not isinstance(end, Retryable)
-        return Paid(0, price.currency) if free and price else Paid(None)
+        return Paid(0, price.currency if price else "") if free else Paid(None)
     if price is None or end.usage is None:
         return Paid(None)
     return Paid(cost(price, end.usage), price.currency)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data.schema import Answer, Failure, Intent, Judgment, Result, Settled, Struct, Trial, Usage
 from engine.plan import Ledger, Plan, State
+from engine.purse import Spent, sums
 from engine.rundir import Stored, records
 from engine.scores import MIN_COVERAGE, Scores, score
 
@@ -49,6 +50,10 @@ class Counts(Struct, frozen=True, kw_only=True):
     output_tokens: int
     reasons: tuple[tuple[str, int], ...] = ()
     """Why trials failed, with how many, most frequent first."""
+    money: tuple[tuple[str, str, int], ...] = ()
+    """(column, currency, nano-units): spent, estimated, possibly billed, by currency."""
+    unpriced: int = 0
+    """Attempts of unknown price, which no sum has."""
 
 
 def counts_of(run: Stored) -> Counts:
@@ -58,8 +63,10 @@ def counts_of(run: Stored) -> Counts:
     open_intents = attempts = 0
     spent = Usage()
     failures: dict[Trial, str] = {}
+    costs = Spent()
     for record in records(run.folder):
         ledger.enter(record, 0, 0)
+        costs.enter(record)
         if isinstance(record, Failure):
             failures[record.trial] = f"{record.error}: {record.message}"
         elif isinstance(record, Answer | Judgment):
@@ -70,6 +77,8 @@ def counts_of(run: Stored) -> Counts:
         elif isinstance(record, Settled):
             open_intents -= 1
             spent += record.usage or Usage()
+    costs.close()
+    money, unpriced = sums(costs)
     count = ledger.count
     hopeless = sum(ledger.state(n) is State.PENDING for n in ledger.hopeless())
     return Counts(
@@ -85,6 +94,8 @@ def counts_of(run: Stored) -> Counts:
         input_tokens=spent.input_tokens,
         output_tokens=spent.output_tokens,
         reasons=tuple(Counter(failures.values()).most_common()),
+        money=money,
+        unpriced=unpriced,
     )
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import anyio
 
@@ -132,7 +133,8 @@ class Session:
     def progress(self, tally: Tally, now: float) -> Progress:
         """The picture of this moment."""
         views = tuple(account.view(now) for account in self._accounts)
-        return tally.progress(now, views, "stopping" if self.stopping else "running")
+        state: Literal["stopping", "running"] = "stopping" if self.stopping else "running"
+        return tally.progress(now, views, state, self._client.purse.view())
 
     # --- admission -----------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from engine.events import (
     JudgmentSaved,
     LogLine,
     ModelRow,
+    MoneyView,
     Noted,
     Planned,
     Progress,
@@ -123,6 +124,7 @@ class Tally:
         now: float,
         accounts: tuple[AccountView, ...] = (),
         state: Literal["running", "stopping", "finished", "interrupted"] = "running",
+        money: MoneyView | None = None,
     ) -> Progress:
         """The picture at `now`."""
         return Progress(
@@ -145,6 +147,7 @@ class Tally:
             now_s=now,
             hedged=self._hedged,
             hedges_won=self._hedges_won,
+            money=money,
         )
 
     def _add_answer(self, event: AnswerSaved, now: float) -> None:

@@ -16,6 +16,7 @@ from engine.events import (
     AccountView,
     AnswerSaved,
     JudgmentSaved,
+    MoneyView,
     Noted,
     Planned,
     Progress,
@@ -279,3 +280,36 @@ def test_the_last_model_decides_the_end() -> None:
 def test_numbers_are_written_one_way(written: str, expected: str) -> None:
     """Unknown is a dash, a share is never rounded up to all."""
     assert written == expected
+
+
+# --- money -------------------------------------------------------------------------------------
+
+
+def with_money(money: MoneyView | None, columns: int = 120) -> list[str]:
+    """A picture of one model at work, with its money."""
+    run = tally(["gpt"])
+    work(run, "gpt", 3, 3, 60.0)
+    return text(run.progress(90.0, (account("gpt"),), money=money), columns, 30)
+
+
+def test_money_stands_beside_its_ceiling_and_by_model() -> None:
+    """What is booked, what may be booked at most, and what each model's answers cost."""
+    money = MoneyView(
+        currency="USD",
+        booked=168_630_000_000,
+        limit=400_000_000_000,
+        by_party={"gpt": 12_340_000_000},
+    )
+    shown = with_money(money)
+    assert any("USD 168.63 spent, cap 400.00" in line for line in shown)
+    assert any(line.split()[:2] == ["▶", "gpt"] and " 12.34 " in line for line in shown)
+    assert any("USD 168.63 spent, cap 400.00" in line for line in with_money(money, 80))
+
+
+def test_what_has_no_price_is_never_shown_as_nothing_spent() -> None:
+    """A sum that lacks calls is a least; without any price there is no sum at all."""
+    partly = with_money(MoneyView(currency="USD", booked=1_000_000_000, calls=6, unpriced=2))
+    assert any("USD ≥ 1.00 spent" in line for line in partly)
+    unknown = with_money(MoneyView(currency="USD", booked=0, calls=6, unpriced=6))
+    assert not any("USD" in line for line in unknown)
+    assert not any("USD" in line for line in with_money(None))

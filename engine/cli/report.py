@@ -13,6 +13,7 @@ from data.text import printable
 from engine.cli import options as flags
 
 if TYPE_CHECKING:
+    from engine.results import Counts
     from engine.rundir import Stored
     from engine.scores import Scores
 
@@ -60,10 +61,22 @@ def status(
         f" (possibly billed)"
     )
     typer.echo(f"tokens     {counts.input_tokens:,} in, {counts.output_tokens:,} out")
+    typer.echo(f"money      {_money(counts)}")
     if at_work(stored.folder):
         typer.echo("\na process is at work on it now")
     elif counts.pending or counts.failed:
         typer.echo("\nto go on, run the same command again (its sweep file is kept in sweep.toml)")
+
+
+def _money(counts: Counts) -> str:
+    from engine.figures import money
+
+    parts = [
+        f"{money(nano, code)} {column.replace('_', ' ')}" for column, code, nano in counts.money
+    ]
+    if counts.unpriced:
+        parts.append(f"{counts.unpriced:,} requests of unknown price")
+    return ", ".join(parts) or "nothing"
 
 
 def report(

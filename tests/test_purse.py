@@ -1,0 +1,134 @@
+"""What calls cost, from the first reservation to `status`: the journal, the purse and people agree."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from data.errors import BadRequest, RateLimited, TransportError
+from data.schema import Intent, Settled, Trial
+from engine.purse import OWN, Past, Spent, sums
+from engine.rundir import records
+
+if TYPE_CHECKING:
+    from tests.conftest import Program
+
+SWEEP = """
+name = "s"
+benchmark = "mini"
+[providers.sim]
+api = "openai-chat"
+base_url = "simulated:"
+simulated = true
+[providers.sim.simulator]
+error_rate = {faults}
+[[models]]
+name = "m"
+provider = "sim"
+model = "m"
+max_tokens = 2000
+price = {{ currency = "CNY", input = "2", output = "8" }}
+[[judges]]
+name = "j"
+provider = "sim"
+model = "gpt-4-0613"
+max_tokens = 2000
+{judge_price}
+[exchange]
+CNY = "0.14"
+{budget}
+"""
+IN_DOLLARS = 'price = { currency = "USD", input = "30", output = "60" }'
+
+
+def write(program: Program, faults: float = 0.0, judge: str = IN_DOLLARS, budget: str = "") -> None:
+    """The sweep file."""
+    text = SWEEP.format(faults=faults, judge_price=judge, budget=budget)
+    (program.folder / "s.toml").write_text(text, encoding="utf-8")
+
+
+def settled(program: Program) -> list[Settled]:
+    return [r for r in records(program.folder / "runs" / "s") if isinstance(r, Settled)]
+
+
+def test_the_cost_of_every_call_is_its_usage_times_its_price(program: Program) -> None:
+    """Exactly, in nano-units, in the price's own currency."""
+    write(program)
+    assert program.run("run", "s.toml", "--limit", "10").code == 0
+    ends = settled(program)
+    by_currency = {"CNY": (2_000, 8_000), "USD": (30_000, 60_000)}  # nano-units a token
+    for end in ends:
+        asked, said = by_currency[end.currency]
+        assert end.usage is not None
+        assert end.cost == asked * end.usage.input_tokens + said * end.usage.output_tokens
+    assert len(ends) == 20
+
+
+def test_status_adds_up_what_the_journal_holds(program: Program) -> None:
+    """By currency, and what has no price is counted apart."""
+    write(program, judge="")
+    program.run("run", "s.toml", "--limit", "10")
+    nano = sum(end.cost or 0 for end in settled(program) if end.currency == "CNY")
+    shown = program.run("status", "s").out
+    assert f"CNY {nano / 1e9:.2f} spent, 10 requests of unknown price" in shown
+
+
+def test_what_may_have_been_billed_is_booked_apart(program: Program) -> None:
+    """A lost reply at its worst case, marked as an estimate; a refused call is free."""
+    write(program, faults=0.3)
+    program.run("run", "s.toml", "--limit", "20")
+    ends = settled(program)
+    lost = [end for end in ends if end.error in ("TransportError", "Overloaded")]
+    assert lost
+    assert all(end.estimated and end.cost for end in lost)
+    assert not any(end.estimated for end in ends if not end.error)
+    assert " estimated" in program.run("status", "s").out
+
+
+def test_a_ceiling_holds_over_sessions_and_ends_in_exit_4(program: Program) -> None:
+    """The second session knows what the first one spent."""
+    write(program, budget='[budget]\ncurrency = "USD"\ntotal = "2"')
+    codes = [program.run("run", "s.toml").code for _ in range(3)]
+    assert codes == [4, 4, 4]
+    rates = {"USD": 1.0, "CNY": 0.14}
+    spent = sum((end.cost or 0) * rates[end.currency] for end in settled(program))
+    assert 1e9 < spent <= 2e9
+
+
+@pytest.mark.parametrize(
+    "budget", ['total = "5"', 'models = { j = "5" }', 'stages = { judge = "5" }']
+)
+def test_with_a_budget_an_unknown_price_is_refused(program: Program, budget: str) -> None:
+    """Before anything is sent, with the way to mend it."""
+    write(program, judge="", budget=f'[budget]\ncurrency = "USD"\n{budget}')
+    said = program.run("run", "s.toml")
+    assert said.code == 2
+    assert "price" in said.err
+    assert not (program.folder / "runs").exists()
+
+
+def test_an_intent_without_an_end_is_possibly_billed() -> None:
+    """Also when the next session counts its intents from 1 again."""
+    spent = Spent()
+    trial = Trial(kind="answer", question_id=1, candidates=(("m", 0),))
+    spent.enter(Intent(1, trial, "sim", 0.0, reserve=500))
+    spent.enter(Intent(1, trial, "sim", 9.0, reserve=700))
+    spent.enter(Settled(1, cost=300, currency="USD"))
+    spent.close()
+    assert spent.sums == {
+        Past("sim", "generate", "m", "possibly_billed", OWN): (500, 1),
+        Past("sim", "generate", "m", "spent", "USD"): (300, 1),
+    }
+    assert sums(spent) == ((("possibly_billed", "USD", 500), ("spent", "USD", 300)), 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "free"),
+    [(RateLimited("429"), True), (BadRequest("400"), True), (TransportError("cut"), False)],
+)
+def test_what_was_refused_is_free_whatever_the_price(error: Exception, free: bool) -> None:
+    """Known or not; what ended without a reply is unknown."""
+    from engine.purse import _paid
+
+    assert _paid(None, error).nano == (0 if free else None)  # type: ignore[arg-type]
