@@ -127,7 +127,7 @@ def bodies_of(run: Path) -> Iterator[bytes]:
         judge = stored.sweep.judges[plan.judge_index(number)]
         question, rubric = plan.item(number)[0], stored.rubrics[judge.rubric]
         answer = texts[plan.answer_of(number)]
-        case = Case(stored.sweep, judge, rubric, plan.trial(number), question, answer)
+        case = Case(stored.sweep, judge, rubric, plan.trial(number), question, ((answer,),))
         yield codec.encode(judge_request(case, 0)[0]).body
 
 

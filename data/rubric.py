@@ -24,9 +24,10 @@ from data.codec import Table
 from data.compat import read_compat
 from data.errors import ConfigError, DataError
 from data.fence import fence
-from data.schema import Message, ParsePolicy, Question, Rubric, Struct, Verdict
+from data.schema import Choice, Message, ParsePolicy, Question, Rubric, Struct, Verdict
 from data.text import printable
 from data.verdict import Reading, read_robust
+from data.verdict_words import bare_label
 
 BUILT_IN = Path(__file__).parent / "rubrics"
 FOLDER = "rubrics"
@@ -35,6 +36,11 @@ PLACEHOLDERS = frozenset(
     {"category", "dimensions", "question", "reference", "answer"}
     | {"opening", "closing", "score_key", "example"}
 )
+PAIR_PLACEHOLDERS = frozenset(
+    {"category", "dimensions", "question", "reference", "answer_1", "answer_2"}
+    | {"opening", "closing"}
+)
+"""Of rubrics that compare two answers (`data/pairing.py`)."""
 _HUGE = 10**15
 """No score: upstream's parser takes integers of any length, which no float can hold."""
 
@@ -46,8 +52,8 @@ class RubricFile(Table, frozen=True, kw_only=True):
     template: str
     fenced: bool = True
     dimension_line: str = "{number}. {name}: {definition}\n"
-    definitions: dict[str, str]
-    types: dict[str, tuple[str, ...]]
+    definitions: dict[str, str] = {}
+    types: dict[str, tuple[str, ...]] = {}
     subcategories: dict[str, str] | None = None
     default_type: str = ""
     score_key: str = "综合得分"
@@ -58,6 +64,7 @@ class RubricFile(Table, frozen=True, kw_only=True):
     closing: str = ""
     no_reference: str = ""
     source: str = ""
+    labels: dict[str, Choice] = {}
 
 
 class Rendered(Struct, frozen=True):
@@ -103,16 +110,21 @@ def identity(rubric: Rubric) -> str:
 
 def checked(rubric: Rubric, *, where: str) -> Rubric:
     """The rubric with its sha256 filled in. Raises ConfigError for what contradicts itself."""
-    _check_template(rubric.template, PLACEHOLDERS, f"{where}: template")
+    known = PAIR_PLACEHOLDERS if rubric.pairwise else PLACEHOLDERS
+    _check_template(rubric.template, known, f"{where}: template")
     _check_template(
         rubric.dimension_line, {"number", "name", "definition"}, f"{where}: dimension_line"
     )
-    needed = {"question", "answer"} | ({"opening", "closing"} if rubric.fenced else set())
+    judged = {"answer_1", "answer_2"} if rubric.pairwise else {"answer"}
+    needed = {"question", *judged} | ({"opening", "closing"} if rubric.fenced else set())
     missing = needed - _fields(rubric.template)
     if missing:
         named = ", ".join(f"{{{name}}}" for name in sorted(missing))
         raise ConfigError(f"the template lacks {named}", where=where)
     _check_types(rubric, where)
+    for label in rubric.labels:
+        if not bare_label(label):
+            raise ConfigError(f"an empty label {label!r}", where=f"{where}: labels")
     if not rubric.low < rubric.high:
         raise ConfigError(f"low {rubric.low:g} is not below high {rubric.high:g}", where=where)
     return codec.replace(rubric, sha256=identity(rubric))
@@ -121,8 +133,11 @@ def checked(rubric: Rubric, *, where: str) -> Rubric:
 def dimensions(rubric: Rubric, question: Question) -> tuple[str, ...]:
     """The dimensions this question is scored on, in prompt order: its subcategory decides the type.
 
-    Raises ConfigError when the rubric knows neither the subcategory nor a default.
+    A rubric without types has none. Raises ConfigError when it knows neither the subcategory nor a
+    default.
     """
+    if not rubric.types:
+        return ()
     kind = rubric.subcategories.get(question.subcategory) or rubric.default_type
     if kind:
         return rubric.types[kind]
@@ -148,12 +163,12 @@ def render(
     as upstream has it. `earlier`: the candidate's answers to the turns before.
     """
     names = dimensions(rubric, question)
-    quotation = _quotation(rubric, question, (*earlier, answer), seed, turn)
+    quotation = fenced_by(rubric, question, (*earlier, answer), seed, turn)
     reference = question.references[turn] if turn < len(question.references) else ""
     text = rubric.template.format(
         category=question.category,
-        dimensions=_described(rubric, names),
-        question=_asked(question, turn, earlier, quotation),
+        dimensions=described(rubric, names),
+        question=dialogue(question, turn, earlier, quotation),
         reference=reference or rubric.no_reference,
         answer=(answer or "") if rubric.fenced else answer,
         opening=quotation[0],
@@ -195,16 +210,18 @@ def read(
 # --- parts of a message ------------------------------------------------------------------------
 
 
-def _quotation(
+def fenced_by(
     rubric: Rubric, question: Question, answers: Sequence[str | None], seed: int, turn: int
 ) -> tuple[str, str]:
+    """The delimiters around what is judged: derived, or the fixed ones of an imported prompt."""
     if not rubric.fenced:
         return rubric.opening, rubric.closing
     texts = (*question.turns[: turn + 1], *(answer or "" for answer in answers))
     return fence(seed, texts)
 
 
-def _described(rubric: Rubric, names: tuple[str, ...]) -> str:
+def described(rubric: Rubric, names: tuple[str, ...]) -> str:
+    """The dimensions as the judge reads them."""
     line = rubric.dimension_line
     return "".join(
         line.format(number=number, name=name, definition=rubric.definitions[name])
@@ -212,8 +229,11 @@ def _described(rubric: Rubric, names: tuple[str, ...]) -> str:
     )
 
 
-def _asked(
-    question: Question, turn: int, earlier: Sequence[str | None], quotation: tuple[str, str]
+def dialogue(
+    question: Question,
+    turn: int,
+    earlier: Sequence[str | None] = (),
+    quotation: tuple[str, str] = ("", ""),
 ) -> str:
     """The question, or the dialogue that led to it."""
     if turn == 0:

@@ -17,6 +17,8 @@ Role = Literal["system", "user", "assistant"]
 StopReason = Literal["stop", "length", "content_filter", "other"]
 AnswerState = Literal["answered", "truncated", "refused"]
 ParsePolicy = Literal["robust", "compat"]
+Choice = Literal["first+", "first", "tie", "second", "second+"]
+"""Which of two candidates is better; + is much better."""
 
 # --- a benchmark -------------------------------------------------------------------------------
 
@@ -107,6 +109,13 @@ class Rubric(Struct, frozen=True, kw_only=True):
     sha256: str = ""
     no_reference: str = ""
     """Stands in for the reference of a question that has none."""
+    labels: dict[str, Choice] = {}
+    """What a judge writes -> the choice, where "first" is the answer shown first. Empty: pointwise."""
+
+    @property
+    def pairwise(self) -> bool:
+        """Does it compare two answers?"""
+        return bool(self.labels)
 
 
 # --- one call ----------------------------------------------------------------------------------
@@ -211,11 +220,15 @@ class Trial(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.candidates[0][1]
 
 
-VerdictSource = Literal["complete", "partial", "cut", "prose", "compat"]
+VerdictSource = Literal["complete", "partial", "cut", "prose", "compat", "label"]
 
 
 class Verdict(Struct, frozen=True, omit_defaults=True):
-    """A score that a judge gave, read from the judge's own words."""
+    """A score that a judge gave, read from the judge's own words.
+
+    Of a comparison, `choice` is the verdict, and the score is what the first candidate wins by it: 1,
+    0.5 or 0.
+    """
 
     score: float
     dimensions: dict[str, float] = {}
@@ -223,6 +236,8 @@ class Verdict(Struct, frozen=True, omit_defaults=True):
     """Where it stood: an object with all expected keys, one with a score key, one cut off, or prose."""
     flags: tuple[str, ...] = ()
     """What a careful reader would mention: "not integer", "alias 总分", "missing 创造性" …"""
+    choice: Choice | None = None
+    """In the order of the trial's candidates, whoever was shown first."""
 
 
 # --- lines of the journal ----------------------------------------------------------------------
@@ -412,6 +427,12 @@ class JudgeSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     parameters: dict[str, Any] = {}
     retry_max_tokens: int | None = None
     """A reply that was cut before its verdict is asked for again with this."""
+    pairwise: bool = False
+    """As its rubric has it: two answers are compared."""
+    baseline: str = ""
+    """Pairwise: the model that everybody is compared with; empty: all with all."""
+    positions: Literal["both", "one"] = "both"
+    """Pairwise: each pair in both orders, or in one that the content decides."""
 
 
 class Sweep(Struct, frozen=True, kw_only=True):

@@ -107,8 +107,12 @@ def _contradicted(last: Scored, candidates: list[Scored], scored: list[Scored], 
 
 
 def _is_draft(one: Scored, text: str) -> bool:
-    """Whether the words right before it, in the same sentence, say that it is not final."""
-    before = text[max(0, one.start - CUE_CHARS - 20) : one.start].rstrip(_FENCE)
+    return is_draft(one.start, text)
+
+
+def is_draft(start: int, text: str) -> bool:
+    """Whether the words right before a verdict, in the same sentence, say that it is not final."""
+    before = text[max(0, start - CUE_CHARS - 20) : start].rstrip(_FENCE)
     before = _FENCE_TAG.sub("", before).rstrip(_FENCE)
     return bool(_CUE.search(_SENTENCE_END.split(before)[-1][-CUE_CHARS:]))
 

@@ -10,6 +10,9 @@ import re
 import unicodedata
 
 WRAP = " \t*_`'\"()[]<>\\"
+LOOSE = r"[\s'\"`*_]*"
+"""What may stand between the characters of a label without changing it."""
+_LOOSE_CHARS = re.compile(LOOSE)
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
@@ -74,3 +77,8 @@ def _masked(text: str, opening: str, closing: str) -> str:
     if begin >= 0:
         kept.append(text[begin:])
     return "\n".join(kept)
+
+
+def bare_label(label: str) -> str:
+    """A label as it is compared: plain, without quotes, emphasis, spaces or case."""
+    return _LOOSE_CHARS.sub("", plain(label)).casefold()

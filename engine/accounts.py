@@ -33,7 +33,7 @@ class Job:
     """One trial on its way: rendered, encoded, perhaps asked or tried before."""
 
     __slots__ = (
-        "answer",
+        "answers",
         "asks",
         "draw",
         "due",
@@ -52,10 +52,10 @@ class Job:
         "trouble",
     )
 
-    def __init__(self, number: int, trial: Trial, pool: Pool, answer: str) -> None:
+    def __init__(self, number: int, trial: Trial, pool: Pool, answers: tuple[str, ...]) -> None:
         self.number, self.trial, self.pool = number, trial, pool
-        self.answer = answer
-        """The text that is judged; empty for a generation."""
+        self.answers = answers
+        """The texts that are judged, in the order of the trial's candidates; none for a generation."""
         self.asks: list[Response] = []
         self.tries = Tries()
         self.trouble = ""

@@ -34,6 +34,7 @@ from engine.plan import JUDGEABLE, Ledger, Plan, State
 from engine.purse import Party, Purse, purse_for
 from engine.rundir import Opened, open_run
 from engine.steering import Steering
+from engine.streams import judgments_wanted
 from engine.sweep import Options, Session
 from engine.tally import Tally
 from providers.registry import DIALECTS
@@ -271,12 +272,6 @@ def _refuse_other_text(run: Opened, number: int, given: GivenAnswer) -> None:
         )
 
 
-def _owed_judgments(plan: Plan, ledger: Ledger, options: Options, answer: int) -> Sequence[int]:
-    """The judgments of an answer that this session is to see done, if the answer is to come at all."""
-    comes = options.generate or ledger.state(answer) in JUDGEABLE
-    return plan.judgments_of(answer) if options.judge and comes else ()
-
-
 def _planned(plan: Plan, ledger: Ledger, options: Options) -> list[Planned]:
     """Each model's share of this session, and what of it is done already."""
     rows = []
@@ -285,7 +280,7 @@ def _planned(plan: Plan, ledger: Ledger, options: Options) -> list[Planned]:
         numbers = list(plan.answer_numbers([m], options.selection.items))
         if not options.generate:  # what is not there will not come
             numbers = [n for n in numbers if ledger.states[n] > State.FAILED]
-        wanted = (j for a in numbers for j in _owed_judgments(plan, ledger, options, a))
+        wanted = (j for a in numbers for j in judgments_wanted(plan, ledger, options, a))
         judgments = [j for j in wanted if j not in hopeless]
         rows.append(
             Planned(
@@ -356,7 +351,7 @@ def _outcome(
     hopeless = run.ledger.hopeless()
     for a in run.plan.answer_numbers(options.selection.models, options.selection.items):
         wanted = [a] if options.generate else []
-        wanted += _owed_judgments(run.plan, run.ledger, options, a)
+        wanted += judgments_wanted(run.plan, run.ledger, options, a)
         owed = [n for n in wanted if n not in hopeless]
         failed += sum(states[n] == State.FAILED for n in owed)
         pending += sum(states[n] in (State.PENDING, State.ACTIVE) for n in owed)

@@ -204,10 +204,31 @@ def _judges(
                 where=where,
                 how="rename one of the files",
             )
-        judges.append(
-            convert({**_fields(table), "rubric": rubric.name}, JudgeSpec, where=str(path))
-        )
+        _check_pairs(face, table, rubric, where)
+        resolved = {"rubric": rubric.name, "pairwise": rubric.pairwise}
+        judges.append(convert(_fields(table) | resolved, JudgeSpec, where=str(path)))
     return tuple(judges), found
+
+
+def _check_pairs(face: SweepTable, judge: JudgeTable, rubric: Rubric, where: str) -> None:
+    """A baseline is one of the models, and only a rubric that compares two answers has one."""
+    if not rubric.pairwise:
+        if judge.baseline or judge.positions != "both":
+            raise ConfigError(
+                f"`baseline` and `positions` are for comparisons; rubric `{rubric.name}` scores one answer",
+                where=where,
+                how='such as rubric = "alignsweep-pairs"',
+            )
+        return
+    names = [model.name for model in face.models]
+    if judge.baseline and names and judge.baseline not in names:
+        raise ConfigError(
+            f"the baseline `{printable(judge.baseline, 80)}` is none of the models",
+            where=where,
+            how=f"there are: {', '.join(map(printable, names))}",
+        )
+    if len(names) == 1:
+        raise ConfigError("a comparison needs two models", where=where)
 
 
 def _at(where: str, error: ConfigError | DataError) -> ConfigError:

@@ -40,8 +40,8 @@ class AnswerSaved(Struct, frozen=True):
     cached: bool
     usage: Usage | None = None
     latency_s: float = 0.0
-    judgments_off: int = 0
-    """Judgments that will not come, because the answer was refused."""
+    judgments_off: dict[str, int] = {}
+    """Judgments that will not come because the answer was refused, by the models they are named after."""
 
 
 class JudgmentSaved(Struct, frozen=True):

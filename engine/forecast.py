@@ -81,10 +81,11 @@ class Forecast:
 def resolved(row: ModelRow) -> int:
     """Trials of a model that nothing more will come of in this session, successes or not.
 
-    An answer that was refused or failed takes its judgments with it.
+    An answer that failed takes its judgments with it.
     """
-    per_answer = row.judgments / row.answers if row.answers else 0.0
-    lost = round((row.refused + row.answers_failed) * per_answer)
+    judged = row.answers - row.refused  # judgments of refused answers are not counted to begin with
+    per_answer = row.judgments / judged if judged else 0.0
+    lost = round(row.answers_failed * per_answer)
     done = row.answers_done + row.judgments_done + row.failed + lost
     return min(done, row.answers + row.judgments)
 

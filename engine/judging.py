@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+from data import pairing
 from data import rubric as rubrics
 from data.compat import read_compat
 from data.schema import (
@@ -35,22 +36,14 @@ class Case(Struct, frozen=True):
     rubric: Rubric
     trial: Trial
     question: Question
-    answer: str
-    earlier: tuple[str, ...] = ()
-    """The candidate's answers to the turns before this one."""
+    dialogues: tuple[tuple[str, ...], ...]
+    """Of each candidate, its answers to all turns up to this one: the last is what is judged."""
 
 
 def judge_request(case: Case, ask: int) -> tuple[Request, tuple[str, str]]:
     """What the judge is sent, and the marks around the candidate's text in it. `ask` counts from 0."""
     sweep, judge, trial = case.sweep, case.judge, case.trial
-    rendered = rubrics.render(
-        case.rubric,
-        case.question,
-        case.answer,
-        seed=sweep.seed,
-        turn=trial.turn,
-        earlier=case.earlier,
-    )
+    rendered = _rendered(case)
     system = (Message("system", judge.system),) if judge.system else ()
     draw = Draw(trial.sample, trial.repeat, ask)
     request = Request(
@@ -65,10 +58,22 @@ def judge_request(case: Case, ask: int) -> tuple[Request, tuple[str, str]]:
     return request, rendered.quotation
 
 
+def _rendered(case: Case) -> rubrics.Rendered:
+    seed, turn = case.sweep.seed, case.trial.turn
+    if case.rubric.pairwise:
+        first, second = case.dialogues if case.trial.position == 0 else case.dialogues[::-1]
+        return pairing.render_pair(case.rubric, case.question, first, second, seed=seed, turn=turn)
+    *earlier, answer = case.dialogues[0]
+    return rubrics.render(case.rubric, case.question, answer, seed=seed, turn=turn, earlier=earlier)
+
+
 def read_verdict(case: Case, reply: Response, quotation: tuple[str, str]) -> Verdict | None:
     """The verdict in a judge's reply; None if there is none to be read."""
     if reply.stop_reason == "content_filter":
         return None
+    if case.rubric.pairwise:
+        seen = pairing.read_choice(reply.text, case.rubric.labels, quotation).verdict
+        return pairing.turned(seen) if seen and case.trial.position else seen
     policy = case.judge.parse
     return rubrics.read(
         case.rubric, case.question, reply.text, policy=policy, quotation=quotation
@@ -78,7 +83,8 @@ def read_verdict(case: Case, reply: Response, quotation: tuple[str, str]) -> Ver
 def judgment(trial: Trial, asks: Sequence[Response], verdict: Verdict | None) -> Judgment:
     """The record. Upstream's own parser reads the first ask, whatever our policy is."""
     first = asks[0].text if asks else ""
-    return Judgment(trial=trial, asks=tuple(asks), verdict=verdict, compat=read_compat(first)[1])
+    compat = read_compat(first)[1] if len(trial.candidates) == 1 else -1.0
+    return Judgment(trial=trial, asks=tuple(asks), verdict=verdict, compat=compat)
 
 
 def derived_seed(seed: int, draw: Draw) -> int:

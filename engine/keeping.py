@@ -48,9 +48,13 @@ class Keeper:
         self._journal, self._ledger = run.journal, run.ledger
 
     def keep_answer(
-        self, job: Job, response: Response, settled: Settled | None, judgments_off: int
+        self,
+        job: Job,
+        response: Response,
+        settled: Settled | None,
+        judgments_off: dict[str, int],
     ) -> None:
-        """`judgments_off`: how many judgments a refusal takes away."""
+        """`judgments_off`: how many judgments a refusal takes away, by model."""
         trial = job.trial
         told = AnswerSaved(
             trial.model,

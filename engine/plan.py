@@ -4,8 +4,12 @@ A trial's number is arithmetic, not an entry in a list: a sweep of a million tri
 state each, and its texts stay in the journal.
 
     item     = one turn of one question, in benchmark order
-    answer   = (item · samples + sample) · models + model
-    judgment = answers + (answer · judges + judge) · repeats + repeat
+    group    = item · samples + sample
+    answer   = group · models + model
+    judgment = answers + group · slots + slot
+
+A slot is one thing a judge does with the answers of a group: judge one model's, or compare two models',
+in one of two positions. The table of slots is the same for all groups.
 
 Numbers hold for one process only; on disk a trial is written out in full, so that a sweep may grow.
 """
@@ -16,9 +20,22 @@ import math
 from array import array
 from collections.abc import Iterator, Sequence
 from enum import IntEnum
+from itertools import combinations, product
 
+from data.codec import canonical, sha256
 from data.schema import Answer as AnswerRecord
-from data.schema import Benchmark, Failure, Judgment, Question, QuestionId, Record, Sweep, Trial
+from data.schema import (
+    Benchmark,
+    Failure,
+    JudgeSpec,
+    Judgment,
+    Question,
+    QuestionId,
+    Record,
+    Struct,
+    Sweep,
+    Trial,
+)
 
 
 class State(IntEnum):
@@ -42,6 +59,17 @@ _ANSWER_STATES = {
 }
 
 
+class Slot(Struct, frozen=True):
+    """One judgment among those of an item and sample: who judges which models, and how."""
+
+    judge: int
+    models: tuple[int, ...]
+    """One model for a pointwise judge; two for a pairwise one, in the order in which they are named."""
+    position: int | None
+    """0: the first model's answer is shown first; 1: the second's; None: the content decides."""
+    repeat: int
+
+
 class Plan:
     """The trials of a sweep, and the number of each."""
 
@@ -52,13 +80,24 @@ class Plan:
             for question in benchmark.questions
             for turn in range(len(question.turns))
         )
-        self.answers = len(self.items) * sweep.samples * len(sweep.models)
-        self.judgments = self.answers * len(sweep.judges) * sweep.repeats
+        self._models = len(sweep.models)
+        self._slots = tuple(_slots(sweep))
+        self._groups = len(self.items) * sweep.samples
+        self.answers = self._groups * self._models
+        self.judgments = self._groups * len(self._slots)
         self._item_of: dict[tuple[QuestionId, int], int] = {
             (question.id, turn): i for i, (question, turn) in enumerate(self.items)
         }
         self._model_of = {m.name: i for i, m in enumerate(sweep.models)}
-        self._judge_of = {j.name: i for i, j in enumerate(sweep.judges)}
+        self._slot_of = {self._key(slot): i for i, slot in enumerate(self._slots)}
+        self._needing = [
+            [i for i, slot in enumerate(self._slots) if model in slot.models]
+            for model in range(self._models)
+        ]
+        self._named = [
+            [i for i, slot in enumerate(self._slots) if model == slot.models[0]]
+            for model in range(self._models)
+        ]
 
     def __len__(self) -> int:
         return self.answers + self.judgments
@@ -67,25 +106,33 @@ class Plan:
         return number < self.answers
 
     def answer_of(self, number: int) -> int:
-        """The answer that a judgment judges (an answer is its own)."""
+        """The (first) answer that a judgment judges; an answer is its own."""
         if number < self.answers:
             return number
-        return (number - self.answers) // (len(self.sweep.judges) * self.sweep.repeats)
+        group, slot = self._place(number)
+        return group * self._models + slot.models[0]
 
-    def judgments_of(self, answer: int) -> range:
-        """The numbers of all judgments of an answer."""
-        width = len(self.sweep.judges) * self.sweep.repeats
-        first = self.answers + answer * width
-        return range(first, first + width)
+    def answers_of(self, number: int) -> tuple[int, ...]:
+        """All answers that a judgment judges, in the order of its candidates."""
+        group, slot = self._place(number)
+        return tuple(group * self._models + model for model in slot.models)
+
+    def judgments_of(self, answer: int) -> list[int]:
+        """The numbers of all judgments that need an answer."""
+        return self._numbers(answer, self._needing)
+
+    def named_after(self, answer: int) -> list[int]:
+        """Those of them that it is the first candidate of: each judgment is named after one answer."""
+        return self._numbers(answer, self._named)
 
     def model_index(self, number: int) -> int:
-        return self.answer_of(number) % len(self.sweep.models)
+        return self.answer_of(number) % self._models
 
     def judge_index(self, number: int) -> int:
-        return (number - self.answers) // self.sweep.repeats % len(self.sweep.judges)
+        return self._slots[(number - self.answers) % len(self._slots)].judge
 
     def item_index(self, number: int) -> int:
-        return self.answer_of(number) // len(self.sweep.models) // self.sweep.samples
+        return self.answer_of(number) // self._models // self.sweep.samples
 
     def item(self, number: int) -> tuple[Question, int]:
         """The question and turn a trial is about."""
@@ -95,7 +142,7 @@ class Plan:
         """The answer to the previous turn of the same conversation, if there is one."""
         if self.item(answer)[1] == 0:
             return None
-        return answer - self.sweep.samples * len(self.sweep.models)
+        return answer - self.sweep.samples * self._models
 
     def turns_before(self, answer: int) -> list[int]:
         """The answers to all earlier turns of the same conversation, first turn first."""
@@ -111,25 +158,32 @@ class Plan:
         question, turn = self.item(answer)
         if turn + 1 >= len(question.turns):
             return None
-        return answer + self.sweep.samples * len(self.sweep.models)
+        return answer + self.sweep.samples * self._models
 
     def trial(self, number: int) -> Trial:
         """The trial in full, as it is written."""
         question, turn = self.item(number)
-        answer = self.answer_of(number)
-        model = self.sweep.models[answer % len(self.sweep.models)].name
-        candidates = ((model, answer // len(self.sweep.models) % self.sweep.samples),)
+        sample = self.answer_of(number) // self._models % self.sweep.samples
         if number < self.answers:
-            return Trial(kind="answer", question_id=question.id, candidates=candidates, turn=turn)
-        judge = self.sweep.judges[self.judge_index(number)]
+            model = self.sweep.models[number % self._models].name
+            return Trial(
+                kind="answer", question_id=question.id, candidates=((model, sample),), turn=turn
+            )
+        _, slot = self._place(number)
+        judge = self.sweep.judges[slot.judge]
+        names = tuple(self.sweep.models[model].name for model in slot.models)
+        position = slot.position
+        if position is None:
+            position = _coin(self.sweep.seed, question, turn, names)
         return Trial(
             kind="judgment",
             question_id=question.id,
-            candidates=candidates,
+            candidates=tuple((name, sample) for name in names),
             turn=turn,
             judge=judge.name,
             rubric=judge.rubric,
-            repeat=(number - self.answers) % self.sweep.repeats,
+            position=position,
+            repeat=slot.repeat,
         )
 
     def number(self, trial: Trial) -> int | None:
@@ -138,22 +192,66 @@ class Plan:
         model = self._model_of.get(trial.model)
         if item is None or model is None or trial.sample >= self.sweep.samples:
             return None
-        answer = (item * self.sweep.samples + trial.sample) * len(self.sweep.models) + model
+        group = item * self.sweep.samples + trial.sample
         if trial.kind == "answer":
-            return answer
-        judge = self._judge_of.get(trial.judge)
-        if judge is None or trial.repeat >= self.sweep.repeats:
-            return None
-        first = self.answers + (answer * len(self.sweep.judges) + judge) * self.sweep.repeats
-        return first + trial.repeat
+            return group * self._models + model
+        names = tuple(name for name, _ in trial.candidates)
+        for position in (trial.position, None):
+            slot = self._slot_of.get((trial.judge, names, position, trial.repeat))
+            if slot is not None:
+                return self.answers + group * len(self._slots) + slot
+        return None
 
     def answer_numbers(self, models: Sequence[int], items: Sequence[int]) -> Iterator[int]:
         """Answers question by question; within a question the models take turns."""
         for item in items:
             for sample in range(self.sweep.samples):
-                base = (item * self.sweep.samples + sample) * len(self.sweep.models)
+                base = (item * self.sweep.samples + sample) * self._models
                 for model in models:
                     yield base + model
+
+    def _place(self, number: int) -> tuple[int, Slot]:
+        """The item and sample of a judgment, as one index, and its slot."""
+        group, slot = divmod(number - self.answers, len(self._slots))
+        return group, self._slots[slot]
+
+    def _numbers(self, answer: int, slots: Sequence[Sequence[int]]) -> list[int]:
+        group, model = divmod(answer, self._models)
+        base = self.answers + group * len(self._slots)
+        return [base + slot for slot in slots[model]]
+
+    def _key(self, slot: Slot) -> tuple[str, tuple[str, ...], int | None, int]:
+        names = tuple(self.sweep.models[model].name for model in slot.models)
+        return self.sweep.judges[slot.judge].name, names, slot.position, slot.repeat
+
+
+def _slots(sweep: Sweep) -> Iterator[Slot]:
+    """Model by model what each pointwise judge does, then pair by pair what the pairwise ones do."""
+    pointwise = [j for j, judge in enumerate(sweep.judges) if not judge.pairwise]
+    repeats = range(sweep.repeats)
+    for model, judge, repeat in product(range(len(sweep.models)), pointwise, repeats):
+        yield Slot(judge, (model,), 0, repeat)
+    for j, spec in enumerate(sweep.judges):
+        if spec.pairwise:
+            positions = (0, 1) if spec.positions == "both" else (None,)
+            for pair, position, repeat in product(_pairs(sweep, spec), positions, repeats):
+                yield Slot(j, pair, position, repeat)
+
+
+def _pairs(sweep: Sweep, judge: JudgeSpec) -> list[tuple[int, int]]:
+    """Who is compared with whom: everybody with the baseline, or all with all, by name.
+
+    By name, so that a sweep file whose models change places asks for the same pairs.
+    """
+    names = {i: model.name for i, model in enumerate(sweep.models)}
+    if judge.baseline:
+        return [(i, b) for b in names if names[b] == judge.baseline for i in names if i != b]
+    return list(combinations(sorted(names, key=names.__getitem__), 2))
+
+
+def _coin(seed: int, question: Question, turn: int, names: tuple[str, ...]) -> int:
+    """Who is shown first, where each pair is judged once: by content, never by the order of the run."""
+    return int(sha256(canonical([seed, question.turns[turn], sorted(names)]))[0], 16) & 1
 
 
 class Ledger:

@@ -146,9 +146,10 @@ class Preview:
         try:
             if self._plan.is_answer(number):
                 return answer_request(self._plan, number, self._text)
-            answer = self._text(self._plan.answer_of(number))
-            turns = self._plan.turns_before(self._plan.answer_of(number))
-            earlier = tuple(self._text(n) for n in turns)
+            dialogues = tuple(
+                tuple(self._text(n) for n in (*self._plan.turns_before(answer), answer))
+                for answer in self._plan.answers_of(number)
+            )
         except KeyError:
             return None
         sweep = self._loaded.sweep
@@ -156,7 +157,7 @@ class Preview:
         question, _ = self._plan.item(number)
         rubric = self._loaded.rubrics[judge.rubric]
         trial = self._plan.trial(number)
-        case = judging.Case(sweep, judge, rubric, trial, question, answer, earlier)
+        case = judging.Case(sweep, judge, rubric, trial, question, dialogues)
         return judging.judge_request(case, 0)[0]
 
     def _text(self, answer: int) -> str:

@@ -34,6 +34,7 @@ from data.schema import (
     Trial,
     Verdict,
 )
+from engine.duels import DuelTable, duels
 
 MIN_COVERAGE = 0.95
 """Share of planned judgments with a score, below which a row has no rank (and shows no total)."""
@@ -128,6 +129,8 @@ class Scores(Struct, frozen=True, kw_only=True):
     tables: tuple[Table, ...]
     ignored: int
     """Records of questions, models or judges that are not part of what was asked for."""
+    duels: tuple[DuelTable, ...] = ()
+    """Of judges that compare two answers."""
 
 
 # --- what it is made of ------------------------------------------------------------------------
@@ -155,8 +158,11 @@ class _Answers:
 class _Intake:
     """Sorts records into models and judges; the last record of a trial counts."""
 
-    def __init__(self, questions: Iterable[QuestionId], judges: Iterable[str]) -> None:
-        self.questions, self.judges = frozenset(questions), frozenset(judges)
+    def __init__(self, questions: Iterable[QuestionId], judges: Iterable[JudgeSpec]) -> None:
+        self.questions = frozenset(questions)
+        self.judges = {judge.name: 2 if judge.pairwise else 1 for judge in judges}
+        """How many candidates each of them judges at once."""
+        self.comparisons: list[Result] = []
         self.answers: dict[str, _Answers] = {}
         self.verdicts: dict[tuple[str, str], _Verdicts] = {}
         self.kinds: set[bool] = set()
@@ -164,9 +170,13 @@ class _Intake:
 
     def add(self, record: Result) -> None:
         trial = record.trial
-        foreign = trial.question_id not in self.questions or len(trial.candidates) != 1
-        if foreign or (trial.kind == "judgment" and trial.judge not in self.judges):
+        together = 1 if trial.kind == "answer" else self.judges.get(trial.judge)
+        if trial.question_id not in self.questions or len(trial.candidates) != together:
             self.ignored += 1
+        elif together == 2:
+            self.comparisons.append(record)
+            if isinstance(record, Judgment):
+                self.kinds.update(ask.simulated for ask in record.asks)
         elif trial.kind == "answer":
             self._add_answer(record)
         else:
@@ -216,7 +226,7 @@ def score(
     `models` fixes the rows and their order (default: as the records first name them). `where` names
     the records in an error. Raises DataError when real and simulated results are mixed.
     """
-    intake = _Intake((q.id for q in benchmark.questions), (j.name for j in judges))
+    intake = _Intake((q.id for q in benchmark.questions), judges)
     for record in records:
         intake.add(record)
     if len(intake.kinds) > 1:
@@ -242,6 +252,7 @@ def score(
             ),
         )
         for judge in judges
+        if not judge.pairwise
     )
     return Scores(
         benchmark=benchmark.name,
@@ -252,6 +263,7 @@ def score(
         simulated=intake.kinds == {True},
         tables=tables,
         ignored=intake.ignored,
+        duels=duels(judges, intake.comparisons, names),
     )
 
 

@@ -58,7 +58,7 @@ class Streams:
     def answered(self, answer: int) -> None:
         """An answer is there: its judgments may come, and the next turn."""
         for number in self._plan.judgments_of(answer):
-            if self.owed(number):
+            if self.owed(number) and self._may_be_judged(number):
                 self._judges[self._plan.judge_index(number)].add(number)
         following = self._plan.turn_after(answer)
         if following is None or not self.owed(following):
@@ -67,11 +67,25 @@ class Streams:
         if model.name in self._answers:
             self._answers[model.name].add(following)
 
-    def judgments_lost(self, answer: int) -> int:
-        """Judgments that this session counted on and that a refusal takes away."""
-        if not self._options.judge:
-            return 0
-        return sum(self.owed(n) for n in self._plan.judgments_of(answer))
+    def judgments_lost(self, answer: int) -> dict[str, int]:
+        """Judgments that this session counted on and that a refusal takes away, by model."""
+        lost: dict[str, int] = {}
+        for number in self._plan.judgments_of(answer) if self._options.judge else ():
+            others = (a for a in self._plan.answers_of(number) if a != answer)
+            gone = any(self._ledger.state(a) is State.REFUSED for a in others)
+            if self.owed(number) and self._is_chosen(number) and not gone:
+                name = self._plan.sweep.models[self._plan.model_index(number)].name
+                lost[name] = lost.get(name, 0) + 1
+        return lost
+
+    def _may_be_judged(self, number: int) -> bool:
+        """Are all answers there that a judgment needs, and is it one of this session's?"""
+        answers = self._plan.answers_of(number)
+        return self._is_chosen(number) and all(self._ledger.state(a) in JUDGEABLE for a in answers)
+
+    def _is_chosen(self, number: int) -> bool:
+        """A judgment goes with the model that it is named after."""
+        return self._plan.model_index(number) in self._options.selection.models
 
     def _add_models(self, pools: Mapping[str, Pool]) -> None:
         chosen = self._options.selection
@@ -95,6 +109,20 @@ class Streams:
         chosen = self._options.selection
         for answer in self._plan.answer_numbers(chosen.models, chosen.items):
             if self._ledger.state(answer) in JUDGEABLE:
-                for number in self._plan.judgments_of(answer):
-                    if self._plan.judge_index(number) == judge and self.owed(number):
+                for number in self._plan.named_after(answer):
+                    mine = self._plan.judge_index(number) == judge and self.owed(number)
+                    if mine and self._may_be_judged(number):
                         yield number
+
+
+def judgments_wanted(plan: Plan, ledger: Ledger, options: Options, answer: int) -> list[int]:
+    """The judgments named after an answer that a session is to see done, if their answers come at all."""
+    if not options.judge:
+        return []
+    models, items = frozenset(options.selection.models), frozenset(options.selection.items)
+
+    def comes(a: int) -> bool:
+        chosen = plan.model_index(a) in models and plan.item_index(a) in items
+        return ledger.state(a) in JUDGEABLE or (options.generate and chosen)
+
+    return [n for n in plan.named_after(answer) if all(map(comes, plan.answers_of(n)))]

@@ -171,9 +171,9 @@ class Session:
             return None
         self._ledger.mark(number, State.ACTIVE)
         self._alive += 1
-        is_answer = self._plan.is_answer(number)
-        answer = "" if is_answer else self._texts(self._plan.answer_of(number))
-        job = Job(number, self._plan.trial(number), pool, answer)
+        judged = () if self._plan.is_answer(number) else self._plan.answers_of(number)
+        texts = tuple(self._texts(answer) for answer in judged)
+        job = Job(number, self._plan.trial(number), pool, texts)
         self._load(job)
         return job
 
@@ -198,9 +198,12 @@ class Session:
         judge = self._sweep.judges[self._plan.judge_index(job.number)]
         question = self._plan.item(job.number)[0]
         rubric = self._rubrics[judge.rubric]
-        turns = self._plan.turns_before(self._plan.answer_of(job.number))
-        earlier = tuple(self._texts(n) for n in turns)
-        return judging.Case(self._sweep, judge, rubric, job.trial, question, job.answer, earlier)
+        answers = self._plan.answers_of(job.number)
+        earlier = (map(self._texts, self._plan.turns_before(answer)) for answer in answers)
+        dialogues = tuple(
+            (*before, said) for before, said in zip(earlier, job.answers, strict=True)
+        )
+        return judging.Case(self._sweep, judge, rubric, job.trial, question, dialogues)
 
     async def _admit(self, jobs: Sequence[Job]) -> None:
         """What the cache knows is finished here; the rest is queued.
@@ -277,7 +280,7 @@ class Session:
             off = self._streams.judgments_lost(job.number)
             self._keeper.keep_answer(job, response, settled, off)
         else:
-            self._keeper.keep_answer(job, response, settled, 0)
+            self._keeper.keep_answer(job, response, settled, {})
             self._texts.remember(job.number, response.text)
             self._streams.answered(job.number)
         self._end(job)

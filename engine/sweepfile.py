@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from data.catalog import AccountTable, ProviderTable
 from data.codec import Table, convert
@@ -72,6 +72,8 @@ class JudgeTable(Table, frozen=True, kw_only=True):
     model: str
     rubric: str | None = None
     parse: ParsePolicy = "robust"
+    baseline: str = ""
+    positions: Literal["both", "one"] = "both"
     max_tokens: int | None = None
     temperature: float | None = 0.0
     system: str = ""

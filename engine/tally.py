@@ -153,7 +153,8 @@ class Tally:
     def _add_answer(self, event: AnswerSaved, now: float) -> None:
         model = self._models[event.model]
         model.answers_done += 1
-        model.judgments_off += event.judgments_off
+        for name, count in event.judgments_off.items():
+            self._models[name].judgments_off += count
         model.refused += event.state == "refused"
         self._count(model, event.cached, event.usage, now)
         model.answers_reused += event.cached

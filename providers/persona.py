@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from data.schema import Benchmark, Question, QuestionId, Struct
+from providers import duel
 from providers.scorebook import Dice, Leaderboard, Place, Scorebook, clip, nudge
 
 NOBODY_MEAN, NOBODY_SPREAD = 6.0, 1.5
@@ -154,7 +155,7 @@ class Cast:
 
         A name that stands in the tables both as model and as judge judges only if the prompt says how.
         """
-        if DEFAULT_SCORE_KEY in prompt or model in self._judges:
+        if DEFAULT_SCORE_KEY in prompt or model in self._judges or duel.style_of(prompt):
             return True
         return bool(_DIMENSIONS.search(prompt) and _EXAMPLE.search(prompt))
 
@@ -196,6 +197,8 @@ class Cast:
         if manner == "refused":
             return "这份材料没有通过内容审核，因此不作评价。"
         opening = f"（以下评语由模拟评委 {_safe(chat.model)} 生成，不是真实的评价。）"
+        if style := duel.style_of(prompt):
+            return "\n".join([opening, self._comparison(chat, prompt, style, manner)])
         if mark:
             score = self._marked_score(chat, prompt, mark)
         else:
@@ -207,6 +210,15 @@ class Cast:
         scores = _dimension_scores(names, score, dice)
         lines = [opening, *(f"{n}：{_PRAISE[_band(s)]}，得分{s}。" for n, s in scores.items())]
         return "\n".join([*lines, _ending({**scores, score_key: score}, score, manner)])
+
+    def _comparison(self, chat: Chat, prompt: str, style: duel.Style, manner: Manner) -> str:
+        """Which of two answers is better, by the scores that this judge gives each of them."""
+        marks = {mark[0]: mark for mark in MARK.finditer(prompt)}
+        if manner == "nothing" or len(marks) < 2:
+            return "两份回答各有长短，很难说哪一份更好。"
+        first, *_, second = marks.values()
+        gap = self._marked_score(chat, prompt, first) - self._marked_score(chat, prompt, second)
+        return f"两份回答对照参考答案来看，相差 {abs(gap)} 分。\n{duel.label(style, gap)}"
 
     def _marked_score(self, chat: Chat, prompt: str, mark: re.Match[str]) -> int:
         model, token, draw = mark[1], mark[2], (int(mark[3]), chat.seed or 0)

@@ -65,6 +65,9 @@ JUDGE_FIELDS: dict[str, tuple[Any, str]] = {
     **MODEL_FIELDS,
     "rubric": ("r2", "refused"),
     "parse": ("compat", "other"),
+    "pairwise": (True, "refused"),
+    "baseline": ("m", "refused"),
+    "positions": ("one", "refused"),
 }
 PROVIDER_FIELDS: dict[str, tuple[Any, str]] = {
     "name": ("q", "other"),

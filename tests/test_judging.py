@@ -92,7 +92,7 @@ def no_text(number: int) -> str:
 def case(answer: str, **changes: Any) -> Case:
     """The first question's answer before the judge."""
     trial = PLAN.trial(PLAN.judgments_of(number_of("a", 1, sample=1))[1])
-    made = Case(SWEEP, SWEEP.judges[0], RUBRIC, trial, QUESTIONS[0], answer)
+    made = Case(SWEEP, SWEEP.judges[0], RUBRIC, trial, QUESTIONS[0], ((answer,),))
     return replace(made, **changes)
 
 
@@ -201,7 +201,9 @@ def test_whatever_the_candidate_writes_stands_inside_its_marks(answer: str) -> N
 def test_a_dialogue_is_judged_turn_by_turn_with_what_was_said_before() -> None:
     """The candidate's earlier answers are fenced like the one that is judged."""
     number = PLAN.judgments_of(number_of("a", 2, turn=1))[0]
-    turned = case("短诗", trial=PLAN.trial(number), question=QUESTIONS[1], earlier=("长诗",))
+    turned = case(
+        "短诗", trial=PLAN.trial(number), question=QUESTIONS[1], dialogues=(("长诗", "短诗"),)
+    )
     request, (opening, closing) = judge_request(turned, 0)
     content = request.messages[-1].content
     assert f"{opening}\n长诗\n{closing}" in content

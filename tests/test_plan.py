@@ -37,6 +37,19 @@ def questions(turns: list[int]) -> Benchmark:
     return Benchmark("b", "b", tuple(made), "0" * 64)
 
 
+def judge(name: str) -> JudgeSpec:
+    """By its name: `pairs` compares all with all, `base` with the first model in one position."""
+    return JudgeSpec(
+        name=name,
+        provider="p",
+        model=name,
+        rubric="r",
+        pairwise=name.startswith(("pairs", "base")),
+        baseline="m0" if name.startswith("base") else "",
+        positions="one" if name.startswith("base") else "both",
+    )
+
+
 def sweep(models: list[str], judges: list[str], samples: int = 1, repeats: int = 1) -> Sweep:
     """A sweep of models and judges by these names."""
     return Sweep(
@@ -46,7 +59,7 @@ def sweep(models: list[str], judges: list[str], samples: int = 1, repeats: int =
         rubric_sha256={"r": "1"},
         temperatures={},
         models=tuple(ModelSpec(name=n, provider="p", model=n) for n in models),
-        judges=tuple(JudgeSpec(name=n, provider="p", model=n, rubric="r") for n in judges),
+        judges=tuple(map(judge, judges)),
         providers=(),
         samples=samples,
         repeats=repeats,
@@ -57,7 +70,8 @@ def sweep(models: list[str], judges: list[str], samples: int = 1, repeats: int =
 def plans(draw: st.DrawFn) -> Plan:
     """Plans of all small shapes."""
     models = [f"m{i}" for i in range(draw(st.integers(1, 4)))]
-    judges = [f"j{i}" for i in range(draw(st.integers(0, 3)))]
+    kinds = draw(st.lists(st.sampled_from(["j", "pairs", "base"]), max_size=3))
+    judges = [f"{kind}{i}" for i, kind in enumerate(kinds)]
     shape = sweep(models, judges, draw(st.integers(1, 3)), draw(st.integers(1, 3)))
     return Plan(shape, questions(draw(st.lists(st.integers(1, 3), min_size=1, max_size=4))))
 
@@ -88,13 +102,38 @@ def test_the_parts_of_a_number_agree_with_its_trial(plan: Plan) -> None:
 
 
 @given(plans())
-def test_every_judgment_belongs_to_exactly_one_answer(plan: Plan) -> None:
-    """The judgments of all answers are all judgments, once each."""
-    found = [n for answer in range(plan.answers) for n in plan.judgments_of(answer)]
-    assert found == list(range(plan.answers, len(plan)))
+def test_every_judgment_is_named_after_exactly_one_answer(plan: Plan) -> None:
+    """The judgments of all answers are all judgments, once each; a comparison needs two answers."""
+    found = [n for answer in range(plan.answers) for n in plan.named_after(answer)]
+    assert sorted(found) == list(range(plan.answers, len(plan)))
     for answer in range(plan.answers):
         assert plan.answer_of(answer) == answer
-        assert all(plan.answer_of(n) == answer for n in plan.judgments_of(answer))
+        assert all(plan.answer_of(n) == answer for n in plan.named_after(answer))
+        assert all(answer in plan.answers_of(n) for n in plan.judgments_of(answer))
+    for number in range(plan.answers, len(plan)):
+        needed = plan.answers_of(number)
+        models = [plan.sweep.models[plan.model_index(a)].name for a in needed]
+        assert models == [name for name, _ in plan.trial(number).candidates]
+        assert {plan.item_index(a) for a in needed} == {plan.item_index(number)}
+        assert all(number in plan.judgments_of(a) for a in needed)
+
+
+@given(plans())
+def test_each_pair_is_compared_in_both_positions_or_in_one(plan: Plan) -> None:
+    """All with all, or everybody with the baseline; never a model with itself."""
+    models = len(plan.sweep.models)
+    groups = len(plan.items) * plan.sweep.samples * plan.sweep.repeats
+    for spec in plan.sweep.judges:
+        mine = [plan.trial(n) for n in range(plan.answers, len(plan))]
+        mine = [trial for trial in mine if trial.judge == spec.name]
+        if not spec.pairwise:
+            assert len(mine) == groups * models
+            continue
+        pairs = models - 1 if spec.baseline else models * (models - 1) // 2
+        assert len(mine) == groups * pairs * (2 if spec.positions == "both" else 1)
+        assert all(len({name for name, _ in trial.candidates}) == 2 for trial in mine)
+        assert {trial.position for trial in mine} <= {0, 1}
+        assert not spec.baseline or all(t.candidates[1][0] == spec.baseline for t in mine)
 
 
 @given(plans())

@@ -47,7 +47,7 @@ def test_our_rubric_knows_every_subcategory_of_alignbench() -> None:
     assert {len(names) for names in OURS.types.values()} == {4, 5}
     assert set(OURS.subcategories.values()) == set(OURS.types)
     assert {name for names in OURS.types.values() for name in names} == set(OURS.definitions)
-    assert rubric_names(NOWHERE) == ["alignsweep"]
+    assert rubric_names(NOWHERE) == ["alignsweep", "alignsweep-pairs"]
 
 
 def test_the_type_of_question_decides_the_dimensions() -> None:

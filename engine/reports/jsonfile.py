@@ -10,6 +10,7 @@ from typing import Any
 
 from data import codec
 from data.schema import Benchmark, Judgment
+from engine.duels import DuelTable
 from engine.reports.table import Entry, Sheet, sheets
 from engine.scores import Coverage, Scores
 
@@ -31,6 +32,7 @@ def render(scores: Scores) -> bytes:
                 "min_coverage": scores.min_coverage,
                 "ignored_records": scores.ignored,
                 "judges": [_judge(sheet) for sheet in sheets(scores)],
+                "duels": [_duel(table) for table in scores.duels],
             }
         )
         + b"\n"
@@ -54,6 +56,8 @@ def verdict_lines(judgments: Iterable[Judgment], benchmark: Benchmark) -> Iterat
                     "judge": trial.judge,
                     "rubric": trial.rubric,
                     "model": trial.model,
+                    "opponent": trial.candidates[1][0] if len(trial.candidates) > 1 else None,
+                    "position": trial.position,
                     "question_id": trial.question_id,
                     "category": category,
                     "subcategory": subcategory,
@@ -61,6 +65,7 @@ def verdict_lines(judgments: Iterable[Judgment], benchmark: Benchmark) -> Iterat
                     "sample": trial.sample,
                     "repeat": trial.repeat,
                     "score": verdict.score if verdict else None,
+                    "choice": verdict.choice if verdict else None,
                     "compat": judgment.compat,
                     "dimensions": verdict.dimensions if verdict else {},
                     "source": verdict.source if verdict else None,
@@ -71,6 +76,14 @@ def verdict_lines(judgments: Iterable[Judgment], benchmark: Benchmark) -> Iterat
             )
             + b"\n"
         )
+
+
+def _duel(table: DuelTable) -> dict[str, Any]:
+    rows = [
+        {**codec.plain(row), "adjusted_win_rate": row.adjusted, "win_rate": row.win_rate}
+        for row in table.rows
+    ]
+    return {**codec.plain(table), "rows": rows}
 
 
 def _judge(sheet: Sheet) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from engine import figures
 from engine.cells import fit, inert, width
-from engine.reports.table import TOTAL, Entry, Sheet, sheets
+from engine.reports.table import TOTAL, Entry, Sheet, duel_sheets, sheets
 from engine.scores import Scores
 
 _ESCAPED = str.maketrans({char: f"\\{char}" for char in "\\|<>[]`*_#~&!"})
@@ -26,6 +26,10 @@ def render(scores: Scores, *, partial: bool = False) -> str:
         parts += ["\n".join(f"- {text(note)}" for note in sheet.notes)]
         if sheet.dimensions:
             parts += ["### Dimensions", _dimensions(sheet)]
+    for duel in duel_sheets(scores):
+        rows = [(rank, text(model), *cells) for rank, model, *cells in duel.rows]
+        parts += [f"## {text(duel.judge)}", _table(duel.heads, rows)]
+        parts += ["\n".join(f"- {text(note)}" for note in duel.notes)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from data.schema import Struct
 from engine import figures
 from engine.cells import inert
+from engine.duels import Duelist, DuelTable
 from engine.scores import Coverage, Row, Scores, Table
 
 DIGITS = 2
@@ -40,6 +41,17 @@ class Entry(Struct, frozen=True, kw_only=True):
     row: Row
 
 
+class DuelSheet(Struct, frozen=True, kw_only=True):
+    """One pairwise judge's table as cells, best first."""
+
+    title: str
+    judge: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    """Rank, model (not made inert), then figures."""
+    notes: tuple[str, ...]
+
+
 class Sheet(Struct, frozen=True, kw_only=True):
     """One judge's leaderboard, best first, those without a rank last."""
 
@@ -57,6 +69,11 @@ class Sheet(Struct, frozen=True, kw_only=True):
 def sheets(scores: Scores, *, partial: bool = False) -> tuple[Sheet, ...]:
     """One sheet per judge. `partial`: show totals also where coverage is too low to rank them."""
     return tuple(_sheet(scores, table, partial) for table in scores.tables)
+
+
+def duel_sheets(scores: Scores) -> tuple[DuelSheet, ...]:
+    """One sheet per pairwise judge."""
+    return tuple(_duel_sheet(scores, table) for table in scores.duels)
 
 
 def ranks(totals: Sequence[float | None]) -> list[str]:
@@ -193,3 +210,57 @@ def _missing(coverage: Coverage) -> str:
 def _names(rows: Sequence[Row]) -> str:
     shown = ", ".join(inert(row.model) for row in rows[:5])
     return shown + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
+
+
+# --- comparisons -------------------------------------------------------------------------------
+
+_DUEL_HEADS = (
+    "rank",
+    "model",
+    "win %",
+    "wins",
+    "ties",
+    "losses",
+    "incons.",
+    "missing",
+    "decided %",
+)
+
+
+def _duel_sheet(scores: Scores, table: DuelTable) -> DuelSheet:
+    rates = [None if row.adjusted is None else 100 * row.adjusted for row in table.rows]
+    rows = tuple(
+        (rank, row.model, figures.score(rate), *_duel_cells(row))
+        for rank, rate, row in zip(ranks(rates), rates, table.rows, strict=True)
+    )
+    against = f" against {inert(table.baseline)}" if table.baseline else ""
+    simulated = " (simulated)" if scores.simulated else ""
+    return DuelSheet(
+        title=f"{inert(scores.benchmark)}: wins by {inert(table.judge)}{against}{simulated}",
+        judge=table.judge,
+        heads=_DUEL_HEADS,
+        rows=rows,
+        notes=tuple(_duel_notes(scores, table)),
+    )
+
+
+def _duel_cells(row: Duelist) -> tuple[str, ...]:
+    decided = None if row.win_rate is None else 100 * row.win_rate
+    counts = (row.wins, row.ties, row.losses, row.inconsistent, row.missing)
+    return (*map(figures.count, counts), figures.score(decided))
+
+
+def _duel_notes(scores: Scores, table: DuelTable) -> list[str]:
+    notes = ["win %: a tie, or a game that went the other way round when turned, counts a half."]
+    if scores.simulated:
+        notes.insert(
+            0, "Everything here is simulated: no model was asked and no judge has read it."
+        )
+    if table.consistency is not None:
+        notes.append(f"Same winner in both positions: {figures.percent(table.consistency)}.")
+    if table.first_wins is not None:
+        notes.append(
+            f"Shown first and found better: {figures.percent(table.first_wins)} of decided verdicts"
+            " (50 % without a bias)."
+        )
+    return notes

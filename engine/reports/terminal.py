@@ -17,7 +17,7 @@ from engine import figures
 from engine.cells import cut, fit, inert, width
 from engine.events import Progress
 from engine.forecast import remaining
-from engine.reports.table import TOTAL, Entry, Head, Sheet, sheets
+from engine.reports.table import TOTAL, DuelSheet, Entry, Head, Sheet, duel_sheets, sheets
 from engine.scores import Scores
 
 NAME_MIN, NAME_MAX = 14, 40
@@ -35,8 +35,7 @@ def print_scores(
 ) -> None:
     """One table per judge, `top` rows at most, `columns` cells wide (default: the terminal's)."""
     console = _console(file, columns, colour)
-    for sheet in sheets(scores, partial=partial):
-        _print_sheet(console, sheet, top)
+    _print_all(console, scores, top, partial=partial)
 
 
 def print_summary(
@@ -55,8 +54,7 @@ def print_summary(
     for text in summary_lines(progress, run_dir):
         _say(console, text)
     if scores is not None:
-        for sheet in sheets(scores):
-            _print_sheet(console, sheet, TOP)
+        _print_all(console, scores, TOP)
     if files:
         _say(console, f"  files     {' · '.join(inert(name) for name in files)}")
     if next_command:
@@ -93,6 +91,13 @@ def summary_lines(progress: Progress, run_dir: str) -> list[str]:
     return lines
 
 
+def _print_all(console: Console, scores: Scores, top: int | None, *, partial: bool = False) -> None:
+    for sheet in sheets(scores, partial=partial):
+        _print_sheet(console, sheet, top)
+    for duel in duel_sheets(scores):
+        _print_duels(console, duel, top)
+
+
 # --- one sheet ---------------------------------------------------------------------------------
 
 
@@ -115,6 +120,29 @@ def _print_sheet(console: Console, sheet: Sheet, top: int | None) -> None:
     hidden = len(sheet.entries) - len(entries)
     if hidden:
         _say(console, f"  + {hidden} more in the report")
+    for note in sheet.notes:
+        _say(console, f"  * {note}")
+
+
+def _print_duels(console: Console, sheet: DuelSheet, top: int | None) -> None:
+    rows = sheet.rows if top is None else sheet.rows[:top]
+    columns = list(zip(sheet.heads, *rows, strict=True))
+    spare = console.width - sum(max(map(width, c)) + 1 for i, c in enumerate(columns) if i != 1)
+    longest = max((width(inert(row[1])) for row in rows), default=0)
+    name = max(min(longest, NAME_MAX, spare), NAME_MIN)
+    table = RichTable(box=None, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
+    for i, head in enumerate(sheet.heads):
+        table.add_column(
+            Text(fit(head, name) if i == 1 else head), justify=_side(i == 1), no_wrap=True
+        )
+    for row in rows:
+        cells = [fit(inert(cell), name) if i == 1 else cell for i, cell in enumerate(row)]
+        table.add_row(*(Text(cell) for cell in cells))
+    console.print()
+    console.print(Text(cut(sheet.title, console.width), style="bold"))
+    console.print(table, crop=True, no_wrap=True)
+    if len(sheet.rows) > len(rows):
+        _say(console, f"  + {len(sheet.rows) - len(rows)} more in the report")
     for note in sheet.notes:
         _say(console, f"  * {note}")
 
