@@ -98,6 +98,8 @@ def money_line(spent: Statistics) -> str:
         return formatted(Amount(nano, spent.currency))
 
     total = spent.total
+    if total.calls and total.unpriced == total.calls:
+        return f"{total.unpriced:,} calls of unknown price"
     parts = [f"{shown(total.spent)} spent"]
     if total.estimated:
         parts.append(f"{shown(total.estimated)} estimated")
