@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from data import benchmark, codec, rubric
+from data import benchmark, codec, rubric_files
 from data.errors import DataError, StorageError
 from data.question_rows import parse
 from data.schema import Question, Rubric, Struct
@@ -203,7 +203,7 @@ def _rubric(name: str, template: str, root: Path) -> Rubric:
         closing=CLOSING,
         source="https://github.com/THUDM/AlignBench judge.py",
     )
-    return rubric.checked(rules, where=_told(root))
+    return rubric_files.checked(rules, where=_told(root))
 
 
 def _read(file: Path) -> bytes:
@@ -244,7 +244,7 @@ def _metadata(
 
 def _write(version: _Version, meta: benchmark.Metadata, rules: Rubric, home: Path) -> Imported:
     folder = home / benchmark.FOLDER / version.name
-    rubrics = home / rubric.FOLDER
+    rubrics = home / rubric_files.FOLDER
     files = (
         (rubrics / f"{version.name}.json", codec.encode(rules) + b"\n"),
         (folder / benchmark.QUESTIONS, version.data),

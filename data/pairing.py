@@ -16,7 +16,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from data.codec import replace
-from data.rubric import Rendered, described, dialogue, dimensions, fenced_by
+from data.rubric import Rendered, common, dialogue, dimensions, fenced_by
 from data.schema import Choice, Message, Question, Rubric, Verdict
 from data.verdict import Reading, is_draft
 from data.verdict_words import LOOSE, bare_label, own_words
@@ -47,12 +47,9 @@ def render_pair(
     """
     names = dimensions(rubric, question)
     marks = fenced_by(rubric, question, (*first, *second), seed, turn)
-    reference = question.references[turn] if turn < len(question.references) else ""
     text = rubric.template.format(
-        category=question.category,
-        dimensions=described(rubric, names),
-        question=question.turns[turn] if turn == 0 else dialogue(question, turn),
-        reference=reference or rubric.no_reference,
+        **common(rubric, question, turn),
+        question=dialogue(question, turn),
         answer_1=_said(first, marks),
         answer_2=_said(second, marks),
         opening=marks[0],
@@ -85,12 +82,10 @@ def turned(verdict: Verdict) -> Verdict:
 def _said(answers: Sequence[str], marks: tuple[str, str]) -> str:
     """A candidate's answers between the marks, turn by turn where there are several."""
     opening, closing = marks
+    framed = [f"{opening}\n{answer}\n{closing}" if opening else answer for answer in answers]
     if len(answers) == 1:
-        return f"{opening}\n{answers[0]}\n{closing}"
-    parts = (
-        f"（第 {number} 轮）\n{opening}\n{answer}\n{closing}"
-        for number, answer in enumerate(answers, start=1)
-    )
+        return framed[0]
+    parts = (f"（第 {number} 轮）\n{text}" for number, text in enumerate(framed, start=1))
     return "\n\n".join(parts)
 
 

@@ -1,5 +1,5 @@
 """A rubric is data; this is its interpreter. Question and answer in, messages out; judge's text in,
-verdict out. Pure but for `load_rubric`, which reads one file.
+verdict out. Pure. Rubrics come from `data/rubric_files.py`; comparisons are `data/pairing.py`.
 
 A template is `str.format` text with the placeholders of PLACEHOLDERS and nothing else (`{{` is a
 brace). Values are put in once, so braces in questions and answers are only text.
@@ -14,57 +14,26 @@ Turn 0 is the bare question, so a single-turn benchmark never sees any of this.
 
 from __future__ import annotations
 
-import string
-import tomllib
 from collections.abc import Sequence
-from pathlib import Path
 
-from data import codec
-from data.codec import Table
 from data.compat import read_compat
-from data.errors import ConfigError, DataError
+from data.errors import ConfigError
 from data.fence import fence
-from data.schema import Choice, Message, ParsePolicy, Question, Rubric, Struct, Verdict
+from data.schema import Message, ParsePolicy, Question, Rubric, Struct, Verdict
 from data.text import printable
-from data.verdict import Reading, read_robust
-from data.verdict_words import bare_label
+from data.verdict import Reading, read_bracketed, read_robust
 
-BUILT_IN = Path(__file__).parent / "rubrics"
-FOLDER = "rubrics"
-"""Below the user's data folder; imported rubrics are NAME.json there."""
 PLACEHOLDERS = frozenset(
-    {"category", "dimensions", "question", "reference", "answer"}
+    {"category", "type", "dimensions", "question", "reference", "evidence", "answer"}
     | {"opening", "closing", "score_key", "example"}
 )
 PAIR_PLACEHOLDERS = frozenset(
-    {"category", "dimensions", "question", "reference", "answer_1", "answer_2"}
-    | {"opening", "closing"}
+    {"category", "type", "dimensions", "question", "reference", "evidence"}
+    | {"answer_1", "answer_2", "opening", "closing"}
 )
 """Of rubrics that compare two answers (`data/pairing.py`)."""
 _HUGE = 10**15
 """No score: upstream's parser takes integers of any length, which no float can hold."""
-
-
-class RubricFile(Table, frozen=True, kw_only=True):
-    """A rubric as a TOML file says it. Fields and defaults as in `data.schema.Rubric`."""
-
-    title: str = ""
-    template: str
-    fenced: bool = True
-    dimension_line: str = "{number}. {name}: {definition}\n"
-    definitions: dict[str, str] = {}
-    types: dict[str, tuple[str, ...]] = {}
-    subcategories: dict[str, str] | None = None
-    default_type: str = ""
-    score_key: str = "综合得分"
-    score_aliases: tuple[str, ...] = ()
-    low: float = 1
-    high: float = 10
-    opening: str = ""
-    closing: str = ""
-    no_reference: str = ""
-    source: str = ""
-    labels: dict[str, Choice] = {}
 
 
 class Rendered(Struct, frozen=True):
@@ -76,71 +45,26 @@ class Rendered(Struct, frozen=True):
     """The delimiters that stand around the candidate's text."""
 
 
-def load_rubric(name_or_path: str, *, home: Path) -> Rubric:
-    """A built-in rubric, one imported to `home`, or a TOML file. Its sha256 is that of its content.
-
-    Raises ConfigError (unknown name, misspelt key, contradiction) or DataError (unreadable file).
-    """
-    if "/" in name_or_path or name_or_path.endswith(".toml"):
-        return _from_toml(Path(name_or_path))
-    if name_or_path in _stems(BUILT_IN, "toml"):
-        return _from_toml(BUILT_IN / f"{name_or_path}.toml")
-    if name_or_path in _stems(home / FOLDER, "json"):
-        return _from_json(home / FOLDER / f"{name_or_path}.json")
-    raise ConfigError(
-        f"no rubric is named {printable(name_or_path, 80)!r}",
-        how=f"known here: {', '.join(rubric_names(home))}; or give the path of a .toml file",
-    )
-
-
-def rubric_names(home: Path) -> list[str]:
-    """Every name `load_rubric` knows, built-in ones first."""
-    return list(dict.fromkeys(_stems(BUILT_IN, "toml") + _stems(home / FOLDER, "json")))
-
-
-def identity(rubric: Rubric) -> str:
-    """sha256 of all that decides a verdict: not of name, title, source, or the layout of a file.
-
-    Empty values are left out, so a field added later with an empty default changes no digest.
-    """
-    told = codec.plain(rubric) | {"low": float(rubric.low), "high": float(rubric.high)}
-    kept = {k: v for k, v in told.items() if v and k not in {"name", "title", "source", "sha256"}}
-    return codec.sha256(codec.canonical(kept))
-
-
-def checked(rubric: Rubric, *, where: str) -> Rubric:
-    """The rubric with its sha256 filled in. Raises ConfigError for what contradicts itself."""
-    known = PAIR_PLACEHOLDERS if rubric.pairwise else PLACEHOLDERS
-    _check_template(rubric.template, known, f"{where}: template")
-    _check_template(
-        rubric.dimension_line, {"number", "name", "definition"}, f"{where}: dimension_line"
-    )
-    judged = {"answer_1", "answer_2"} if rubric.pairwise else {"answer"}
-    needed = {"question", *judged} | ({"opening", "closing"} if rubric.fenced else set())
-    missing = needed - _fields(rubric.template)
-    if missing:
-        named = ", ".join(f"{{{name}}}" for name in sorted(missing))
-        raise ConfigError(f"the template lacks {named}", where=where)
-    _check_types(rubric, where)
-    for label in rubric.labels:
-        if not bare_label(label):
-            raise ConfigError(f"an empty label {label!r}", where=f"{where}: labels")
-    if not rubric.low < rubric.high:
-        raise ConfigError(f"low {rubric.low:g} is not below high {rubric.high:g}", where=where)
-    return codec.replace(rubric, sha256=identity(rubric))
-
-
 def dimensions(rubric: Rubric, question: Question) -> tuple[str, ...]:
-    """The dimensions this question is scored on, in prompt order: its subcategory decides the type.
+    """The dimensions this question is scored on, in prompt order; a rubric without types has none.
 
-    A rubric without types has none. Raises ConfigError when it knows neither the subcategory nor a
-    default.
+    Raises ConfigError when the rubric does not know the question's type.
     """
-    if not rubric.types:
-        return ()
-    kind = rubric.subcategories.get(question.subcategory) or rubric.default_type
-    if kind:
-        return rubric.types[kind]
+    return rubric.types[type_of(rubric, question)] if rubric.types else ()
+
+
+def type_of(rubric: Rubric, question: Question) -> str:
+    """The question's type: by its subcategory, else by its category, else the rubric's default.
+
+    Empty for a rubric without types. Raises ConfigError when there is no default either.
+    """
+    kind = (
+        rubric.subcategories.get(question.subcategory)
+        or rubric.categories.get(question.category)
+        or rubric.default_type
+    )
+    if kind or not rubric.types:
+        return kind
     raise ConfigError(
         f"rubric {rubric.name} does not know subcategory {printable(question.subcategory, 60)!r} "
         f"(question {printable(str(question.id), 60)})",
@@ -164,12 +88,9 @@ def render(
     """
     names = dimensions(rubric, question)
     quotation = fenced_by(rubric, question, (*earlier, answer), seed, turn)
-    reference = question.references[turn] if turn < len(question.references) else ""
     text = rubric.template.format(
-        category=question.category,
-        dimensions=described(rubric, names),
+        **common(rubric, question, turn),
         question=dialogue(question, turn, earlier, quotation),
-        reference=reference or rubric.no_reference,
         answer=(answer or "") if rubric.fenced else answer,
         opening=quotation[0],
         closing=quotation[1],
@@ -196,6 +117,8 @@ def read(
         sane = {name: v for name, v in rating.items() if name != rubric.score_key and v < _HUGE}
         scores = {name: float(v) for name, v in sane.items()}
         return Reading(Verdict(float(score), scores, source="compat"), "")
+    if rubric.bracketed:
+        return read_bracketed(text, low=rubric.low, high=rubric.high, quotation=quotation)
     return read_robust(
         text,
         expected=dimensions(rubric, question),
@@ -208,6 +131,24 @@ def read(
 
 
 # --- parts of a message ------------------------------------------------------------------------
+
+
+def common(rubric: Rubric, question: Question, turn: int) -> dict[str, str]:
+    """What every template may say about a question."""
+    reference = question.references[turn] if turn < len(question.references) else ""
+    return {
+        "category": question.category,
+        "type": type_of(rubric, question),
+        "dimensions": described(rubric, dimensions(rubric, question)),
+        "reference": reference or rubric.no_reference,
+        "evidence": _evidence(question) or rubric.no_evidence,
+    }
+
+
+def _evidence(question: Question) -> str:
+    """The passages that the reference rests on, one after the other."""
+    found = (each for each in question.evidences or () if each.quote.strip())
+    return "\n\n".join(f"{each.quote.strip()}\n({each.url.strip()})" for each in found)
 
 
 def fenced_by(
@@ -224,7 +165,7 @@ def described(rubric: Rubric, names: tuple[str, ...]) -> str:
     """The dimensions as the judge reads them."""
     line = rubric.dimension_line
     return "".join(
-        line.format(number=number, name=name, definition=rubric.definitions[name])
+        line.format(number=number, name=name, definition=rubric.definitions.get(name, ""))
         for number, name in enumerate(names, start=1)
     )
 
@@ -252,67 +193,3 @@ def dialogue(
 def _example(keys: tuple[str, ...]) -> str:
     """The shape of the verdict without a single digit, so that an echo of it is no verdict."""
     return "{" + ", ".join(f'"{key}": 整数' for key in keys) + "}"
-
-
-# --- files -------------------------------------------------------------------------------------
-
-
-def _stems(folder: Path, ending: str) -> list[str]:
-    return sorted(path.stem for path in folder.glob(f"*.{ending}"))
-
-
-def _from_toml(path: Path) -> Rubric:
-    where = printable(str(path))
-    try:
-        value = tomllib.loads(codec.read_bytes(path).decode("utf-8"))
-    except UnicodeDecodeError:
-        raise DataError("not UTF-8", path=where) from None
-    except tomllib.TOMLDecodeError as error:
-        raise DataError(f"not TOML: {printable(str(error))}", path=where) from None
-    told = codec.plain(codec.convert(value, RubricFile, where=where))
-    told |= {"name": path.stem, "subcategories": told["subcategories"] or {}}
-    return checked(codec.convert(told, Rubric, where=where), where=where)
-
-
-def _from_json(path: Path) -> Rubric:
-    where = printable(str(path))
-    try:
-        rubric: Rubric = codec.decode_as(codec.read_bytes(path), Rubric)
-    except codec.Undecodable as error:
-        raise DataError(printable(str(error)), path=where, how="import it again") from None
-    if checked(rubric, where=where).sha256 != rubric.sha256:
-        raise DataError("changed after it was imported", path=where, how="import it again")
-    return rubric
-
-
-def _fields(template: str) -> set[str]:
-    return {name for _, name, _, _ in string.Formatter().parse(template) if name is not None}
-
-
-def _check_template(template: str, known: set[str] | frozenset[str], where: str) -> None:
-    """Bare known names only: `{answer.__class__}` or `{answer!r}` would reach into objects."""
-    try:
-        parts = list(string.Formatter().parse(template))
-    except ValueError as error:
-        raise ConfigError(str(error), where=where, how="a literal brace is written twice") from None
-    for _, name, spec, conversion in parts:
-        if name is not None and (name not in known or spec or conversion):
-            raise ConfigError(
-                f"unknown placeholder {{{printable(name, 40)}}}",
-                where=where,
-                how=f"known: {', '.join(sorted(known))}; a literal brace is written twice",
-            )
-
-
-def _check_types(rubric: Rubric, where: str) -> None:
-    for kind, names in rubric.types.items():
-        unknown = [name for name in names if name not in rubric.definitions]
-        if unknown or not names or rubric.score_key in names:
-            told = (
-                f"undefined: {', '.join(unknown)}" if unknown else "none, or the score key itself"
-            )
-            raise ConfigError(f"dimensions of {kind}: {told}", where=f"{where}: types")
-    named = {*rubric.subcategories.values(), *filter(None, [rubric.default_type])}
-    lost = sorted(named - set(rubric.types))
-    if lost:
-        raise ConfigError(f"no such type: {', '.join(lost)}", where=f"{where}: subcategories")

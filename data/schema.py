@@ -109,6 +109,12 @@ class Rubric(Struct, frozen=True, kw_only=True):
     sha256: str = ""
     no_reference: str = ""
     """Stands in for the reference of a question that has none."""
+    categories: dict[str, str] = {}
+    """Category -> type, for subcategories that are not listed."""
+    bracketed: bool = False
+    """The verdict is a number in double brackets, [[7]], instead of an object."""
+    no_evidence: str = ""
+    """Stands in for the evidences of a question that has none."""
     labels: dict[str, Choice] = {}
     """What a judge writes -> the choice, where "first" is the answer shown first. Empty: pointwise."""
 

@@ -81,6 +81,32 @@ def read_robust(
     return Reading(_verdict(last, grammar))
 
 
+_BRACKETED = re.compile(r"\[\[\s*(-?\d{1,6}(?:\.\d{1,4})?)\s*(?:/\s*10\s*)?\]\]")
+
+
+def read_bracketed(
+    text: str, *, low: float = 1, high: float = 10, quotation: tuple[str, str] | None = None
+) -> Reading:
+    """The verdict of a judge that writes it in double brackets: `Rating: [[7]]`.
+
+    The grammar of MT-Bench's single-answer grading (arXiv 2306.05685). All ratings that are no drafts
+    must be the same. Never raises; takes linear time.
+    """
+    own = own_words(text, quotation)
+    if not own:
+        return Reading(None, "empty")
+    found = [(match.start(), float(match[1])) for match in _BRACKETED.finditer(own)]
+    final = {value for start, value in found if not is_draft(start, own)}
+    if len(final) != 1:
+        otherwise = "only the example" if found else "no verdict"
+        return Reading(None, "ambiguous" if final else otherwise)
+    score = final.pop()
+    if not low <= score <= high:
+        return Reading(None, "out of range")
+    flags = () if score.is_integer() else ("not integer",)
+    return Reading(Verdict(score, source="label", flags=flags))
+
+
 # --- choosing ----------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from data import benchmark as benchmarks
 from data import rubric as rubrics
+from data import rubric_files
 from data.catalog import EMBEDDED, ProviderTable, accounts_of, is_embedded, resolve
 from data.codec import convert, read_bytes
 from data.errors import ConfigError, DataError
@@ -187,7 +188,7 @@ def _judges(
         where = places.at("[[judges]]", i, "rubric")
         beside = path.parent / name
         try:
-            rubric = rubrics.load_rubric(
+            rubric = rubric_files.load_rubric(
                 str(beside) if name.endswith(".toml") and beside.exists() else name, home=home
             )
             for question in benchmark.questions:

@@ -38,7 +38,8 @@ STYLES = (
     Style("[[A]]", "[[B]]"),
     Style("{'综合比较结果': '助手1'}", "{'综合比较结果': '助手2'}", "{'综合比较结果': '质量相当'}"),
 )
-_KEY = "综合比较结果"
+_BARE = "[助手1的答案开始]"
+"""Of CritiqueLLM's own input format, which says nothing about the verdict."""
 
 
 def style_of(prompt: str) -> Style | None:
@@ -46,7 +47,7 @@ def style_of(prompt: str) -> Style | None:
     for style in STYLES:
         if all(label in prompt for label in style.labels):
             return style
-    return STYLES[-1] if _KEY in prompt else None
+    return STYLES[-1] if _BARE in prompt else None
 
 
 def label(style: Style, gap: float) -> str:

@@ -21,6 +21,8 @@ NOBODY_MEAN, NOBODY_SPREAD = 6.0, 1.5
 """What a judge gives an answer of unknown origin."""
 MARK = re.compile(r"〔simulated ([^〔〕\n]+) ([^\s〔〕]+) (-?[0-9]{1,20})〕")
 DEFAULT_SCORE_KEY = "综合得分"
+_BRACKETED = "[[number]]"
+"""What a prompt says that wants its score in double brackets."""
 
 Finish: TypeAlias = Literal["stop", "length", "content_filter"]
 Manner: TypeAlias = Literal["plain", "refused", "cut", "json", "prose", "nothing"]
@@ -155,7 +157,9 @@ class Cast:
 
         A name that stands in the tables both as model and as judge judges only if the prompt says how.
         """
-        if DEFAULT_SCORE_KEY in prompt or model in self._judges or duel.style_of(prompt):
+        if DEFAULT_SCORE_KEY in prompt or _BRACKETED in prompt or model in self._judges:
+            return True
+        if duel.style_of(prompt):
             return True
         return bool(_DIMENSIONS.search(prompt) and _EXAMPLE.search(prompt))
 
@@ -209,6 +213,8 @@ class Cast:
         dice = self._dice.roll("dimensions", chat.model, prompt, chat.seed or 0)
         scores = _dimension_scores(names, score, dice)
         lines = [opening, *(f"{n}：{_PRAISE[_band(s)]}，得分{s}。" for n, s in scores.items())]
+        if _BRACKETED in prompt and manner in ("plain", "json", "cut"):
+            return "\n".join([*lines, f"Rating: [[{score}]]"])
         return "\n".join([*lines, _ending({**scores, score_key: score}, score, manner)])
 
     def _comparison(self, chat: Chat, prompt: str, style: duel.Style, manner: Manner) -> str:

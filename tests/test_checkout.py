@@ -12,7 +12,7 @@ import pytest
 from data.benchmark import load, names
 from data.checkout import import_checkout
 from data.errors import ConfigError, DataError, StorageError
-from data.rubric import load_rubric
+from data.rubric_files import load_rubric
 from tests import sample_clone
 
 CLONE_VARIABLE = "ALIGNSWEEP_ALIGNBENCH"

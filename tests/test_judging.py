@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.codec import replace
-from data.rubric import checked, dimensions, load_rubric
+from data.rubric import dimensions
+from data.rubric_files import checked, load_rubric
 from data.schema import (
     Benchmark,
     Draw,

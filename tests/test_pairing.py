@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from data.errors import ConfigError
 from data.pairing import POINTS, read_choice, render_pair, turned
-from data.rubric import load_rubric
+from data.rubric_files import load_rubric
 from data.schema import Choice, Question, Verdict
 
 OURS = load_rubric("alignsweep-pairs", home=Path("/nowhere"))

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from data import codec
 from data.compat import read_compat
-from data.rubric import load_rubric, read, render
+from data.rubric import read, render
+from data.rubric_files import load_rubric
 from data.schema import Benchmark, Question
 from providers.persona import MARK, Cast, Chat, ChatMessage, Manner, Spoken
 from providers.scorebook import HIGH, LOW, centred, published

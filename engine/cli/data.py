@@ -83,7 +83,7 @@ def fetch(
 def list_() -> None:
     """Every benchmark and rubric that a name leads to."""
     from data.benchmark import names
-    from data.rubric import rubric_names
+    from data.rubric_files import rubric_names
     from engine.paths import data_home
 
     home = data_home()
@@ -109,7 +109,7 @@ def show(
 ) -> None:
     """What a benchmark holds; one question; the judge prompt."""
     from data.benchmark import load
-    from data.rubric import load_rubric
+    from data.rubric_files import load_rubric
     from engine.paths import data_home
 
     home = data_home()
@@ -130,7 +130,8 @@ def validate(
 ) -> None:
     """Check a question file: a summary, or everything that is wrong with it (exit code 2)."""
     from data.benchmark import load
-    from data.rubric import dimensions, load_rubric
+    from data.rubric import dimensions
+    from data.rubric_files import load_rubric
     from engine.paths import data_home
 
     home = data_home()
