@@ -18,6 +18,7 @@ from engine.breaker import RetryBudget
 from engine.estimate import InputGuess, OutputGuess, tokens_of
 from engine.events import AccountView
 from engine.limits import Limits, Need, Permit, Source
+from engine.meter import Meter
 from engine.retry import Tries
 from providers.ratelimits import LimitSeen, limits_in
 from providers.wire import Endpoint, HttpReply, HttpRequest, Provider, Transport
@@ -138,6 +139,7 @@ class Account:
             output_tpm=spec.output_tpm,
             rpd=spec.rpd,
         )
+        self.meter = Meter(spec)
         self.retries = RetryBudget()
         self.stopped: CallError | None = None
         """Why this account is not asked any more in this session."""
@@ -191,6 +193,8 @@ class Account:
         """A call is over: its permit comes back, and the limits hear what the provider said."""
         now = asyncio.get_running_loop().time()
         seen = self._heard(reply, now)
+        latency_s = now - permit.at if reply is None else reply.latency_s
+        self.meter.ended(end, latency_s, self.in_flight)
         if isinstance(end, Response):
             self.limits.succeeded(permit, end.usage, now)
         elif isinstance(end, RateLimited):
@@ -211,7 +215,8 @@ class Account:
         for limit in seen:
             if limit.limit:
                 source: Source = "headers" if limit.source == "headers" else "429 body"
-                self.limits.told(limit.name, limit.limit, source, now)
+                if self.limits.told(limit.name, limit.limit, source, now):
+                    self.meter.told(limit.name)
         return seen
 
     def held_up(self, now: float) -> tuple[str, float | None]:
@@ -225,6 +230,8 @@ class Account:
         """What the console shows of this account."""
         why, until_s = self.held_up(now)
         waiting = why if until_s is None else f"{why}, {until_s:.1f} s"
+        limits = self.limits.statistics(now)
+        bound = self.meter.bound(limits)
         return AccountView(
             name=self.name,
             in_flight=self.in_flight,
@@ -233,6 +240,10 @@ class Account:
             waiting=waiting if self.pool.backlog.queued else "",
             queued=self.pool.backlog.queued,
             stopped=self.stopped.kind if self.stopped else "",
+            calls=self.meter.calls,
+            bound_s=bound.seconds if bound else None,
+            bound_by=bound.constraint if bound else "",
+            limits_changed=self.meter.changed(limits),
         )
 
 

@@ -31,7 +31,7 @@ from engine.control import control_socket
 from engine.events import Event, Noted, Planned, Progress, Stopped
 from engine.keys import key_of
 from engine.plan import JUDGEABLE, Ledger, Plan, State
-from engine.purse import Party, Purse, purse_for
+from engine.purse import Party, Purse, Spent, purse_for
 from engine.rundir import Opened, open_run
 from engine.steering import Steering
 from engine.streams import judgments_wanted
@@ -96,6 +96,16 @@ def check_keys(loaded: Loaded, env: Mapping[str, str]) -> None:
     for provider in loaded.sweep.providers:
         for account in accounts_of(provider):
             key_of(account, env)
+
+
+def booked(loaded: Loaded, options: Options, spent: Spent, now_s: float) -> Statistics:
+    """Money so far, by what the journal says, as a session would begin with it.
+
+    Raises ConfigError where there is a budget and something about its prices is missing.
+    """
+    purse = _purse(loaded, options, now_s)
+    purse.restore(spent)
+    return purse.statistics()
 
 
 async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome:

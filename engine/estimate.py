@@ -25,6 +25,15 @@ BY_FAMILY: Mapping[str, tuple[float, float]] = {
     "qwen": (0.655, 0.395),
 }
 """Model id prefix -> (CJK, other)."""
+LARGE_FAMILIES = ("gpt-4", "gpt-3.5")
+"""Those whose vocabulary is the first one for certain; every other model's is unknown."""
+MIDDLE, LEAST = (0.802, 0.348), (0.655, 0.312)
+"""What forecasts take for an unknown vocabulary: the middle one of the three, and the least of each."""
+SIMULATED = (0.7, 0.27)
+"""How a simulated provider counts (`providers/persona.py`)."""
+KNOWN_LOW = 0.97
+"""A known vocabulary is met within 3 % in total."""
+LEAST_OVERHEAD = 1
 CAREFUL = 6.0
 """Mean deviations above the mean that are reserved for a sum. More than a normal sum would need: the
 long answers are in flight for longer, so what is in flight is longer than the mean."""
@@ -37,6 +46,56 @@ class Tokens(Struct, frozen=True):
 
     input: int
     output: int
+
+
+class Size(Struct, frozen=True):
+    """A text without its words: all that its number of tokens depends on here."""
+
+    cjk: float = 0.0
+    other: float = 0.0
+
+    def __add__(self, more: Size) -> Size:
+        return Size(self.cjk + more.cjk, self.other + more.other)
+
+    def __mul__(self, factor: float) -> Size:
+        return Size(self.cjk * factor, self.other * factor)
+
+    @property
+    def characters(self) -> float:
+        """Of both kinds."""
+        return self.cjk + self.other
+
+
+def size_of(text: str) -> Size:
+    """The size of a text, CJK counted as `tokens_of` does. Half surrogates count as three bytes."""
+    cjk = (len(text.encode("utf-8", "surrogatepass")) - len(text)) / 2
+    return Size(cjk, len(text) - cjk)
+
+
+class Vocabulary(Struct, frozen=True):
+    """What a tokenizer makes of a text: probably, and at the least. (CJK, other) each."""
+
+    likely: tuple[float, float]
+    least: tuple[float, float]
+
+    def tokens(self, size: Size) -> float:
+        """Probably so many tokens, without what stands around a message."""
+        return self.likely[0] * size.cjk + self.likely[1] * size.other
+
+    def least_tokens(self, size: Size) -> float:
+        """Hardly fewer than so many."""
+        return self.least[0] * size.cjk + self.least[1] * size.other
+
+
+def vocabulary_of(model: str, *, simulated: bool = False) -> Vocabulary:
+    """The vocabulary of a model by the provider's id of it; `vendor/model` is known by its last part."""
+    if simulated:
+        return Vocabulary(SIMULATED, SIMULATED)
+    name = model.lower().rpartition("/")[2]
+    for prefix, pair in {**BY_FAMILY, **dict.fromkeys(LARGE_FAMILIES, (CJK, OTHER))}.items():
+        if name.startswith(prefix):
+            return Vocabulary(pair, (KNOWN_LOW * pair[0], KNOWN_LOW * pair[1]))
+    return Vocabulary(MIDDLE, LEAST)
 
 
 def tokens_of(characters: int, utf8_bytes: int, model: str = "") -> int:

@@ -122,6 +122,13 @@ class AccountView(Struct, frozen=True):
     """Why its next call waits and for how long, such as "requests/min 60, 0.8 s"; empty: it does not."""
     queued: int = 0
     stopped: str = ""
+    calls: int = 0
+    """Calls of this session that have ended, 429s left out."""
+    bound_s: float | None = None
+    """The shortest time in which these could have been made; None: none was, or limits changed."""
+    bound_by: str = ""
+    """The constraint that makes it, such as "requests/min 60"."""
+    limits_changed: bool = False
 
 
 class ModelRow(Struct, frozen=True):
@@ -207,6 +214,14 @@ class Progress(Struct, frozen=True, kw_only=True):
     hedges_won: int = 0
     money: MoneyView | None = None
     """None: nobody keeps account of money."""
+
+    @property
+    def bound(self) -> AccountView | None:
+        """The account whose lower bound is the largest: the run's own. None: there is none."""
+        if any(account.limits_changed for account in self.accounts):
+            return None
+        bounded = [account for account in self.accounts if account.bound_s is not None]
+        return max(bounded, key=lambda account: account.bound_s or 0.0, default=None)
 
     @property
     def planned(self) -> int:

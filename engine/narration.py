@@ -95,6 +95,7 @@ def status_line(progress: Progress, eta: str) -> str:
         f"{progress.per_minute:.0f}/min",
         f"tokens {figures.tokens(progress.tokens_in)}+{figures.tokens(progress.tokens_out)}",
         f"eta {eta}",
+        *_bound(progress),
     ]
     if progress.money is not None and progress.money.booked:
         parts.insert(-1, figures.money(progress.money.booked, progress.money.currency))
@@ -108,6 +109,15 @@ def status_line(progress: Progress, eta: str) -> str:
     if silent_s >= SILENT_S and any(remaining(m) for m in progress.models):
         return f"{text} | nothing finished for {figures.span(silent_s)}: {reason(progress)}"
     return f"{text} | waiting: {'; '.join(waits)}" if waits else text
+
+
+def _bound(progress: Progress) -> list[str]:
+    """The shortest time in which what is done could have been done, and how near the run came to it."""
+    if progress.bound is None or progress.bound.bound_s is None or not progress.elapsed_s:
+        return []
+    seconds = progress.bound.bound_s
+    share = figures.percent(min(seconds / progress.elapsed_s, 1.0))
+    return [f"bound {figures.span(seconds)} ({share})"]
 
 
 def _done(progress: Progress, kind: str) -> str:

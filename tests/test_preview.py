@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -16,9 +17,11 @@ from engine.bootstrap import Outside, conduct
 from engine.config import Loaded, load, select
 from engine.events import Progress
 from engine.plan import Ledger, Plan, State
-from engine.preview import Preview, Share, look_ahead
+from engine.preview import look_ahead
 from engine.runtime import run
 from engine.sweep import Options
+from engine.walk import Walk
+from engine.workload import Share
 from providers.simulator import simulator_for
 from providers.wire import Transport
 
@@ -79,7 +82,7 @@ class Bench:
 
     def shares(self, options: Options, *, cache: bool = True) -> dict[str, tuple[int, int, int]]:
         """(done, cached, to send) by party."""
-        found = look_ahead(self.loaded, options, self.cache if cache else None)
+        found = look_ahead(self.loaded, options, self.cache if cache else None).workload.shares
         return {share.party: (share.done, share.cached, share.to_send) for share in found}
 
     def sent(self, options: Options, *, cache: bool = True) -> int:
@@ -181,17 +184,17 @@ def test_judging_alone_counts_only_answers_that_exist(bench: Bench) -> None:
 # --- states that a sound simulator does not bring about ----------------------------------------
 
 
-def preview(bench: Bench, states: dict[int, State], **more: bool) -> list[Share]:
+def preview(bench: Bench, states: dict[int, State], **more: Any) -> tuple[Share, ...]:
     """The shares of a run in these states, without a cache."""
     plan = Plan(bench.loaded.sweep, bench.loaded.benchmark)
     ledger = Ledger(plan)
     for number, state in states.items():
         ledger.mark(number, state)
-    chosen = select(bench.loaded)
-    return Preview(bench.loaded, chosen, ledger, None, lambda n: f"text {n}", **more).shares()
+    walk = Walk(bench.loaded, bench.options(**more), ledger, None, lambda n: f"text {n}")
+    return walk.workload().shares
 
 
-def to_send(shares: list[Share]) -> dict[str, int]:
+def to_send(shares: tuple[Share, ...]) -> dict[str, int]:
     """By party."""
     return {share.party: share.to_send for share in shares}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import typer
@@ -11,17 +12,25 @@ import typer
 from data.text import printable
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from engine.bootstrap import Outcome
     from engine.budget import Statistics
     from engine.config import Loaded
-    from engine.events import Stopped
+    from engine.events import Progress, Stopped
     from engine.scores import Scores
     from engine.sweep import Options
 
 REASONS = 5
 
 
-def say(loaded: Loaded, options: Options, outcome: Outcome, command: str) -> None:
+def say(
+    loaded: Loaded,
+    options: Options,
+    outcome: Outcome,
+    command: str,
+    cache_path: Path | None = None,
+) -> None:
     """The summary on stdout; warnings on stderr."""
     from data.codec import replace
     from engine.reports.terminal import print_summary
@@ -39,6 +48,11 @@ def say(loaded: Loaded, options: Options, outcome: Outcome, command: str) -> Non
         next_command=_next_command(loaded, outcome, options, command),
     )
     typer.echo(f"  money     {money_line(outcome.spent)}")
+    if line := time_line(outcome.progress):
+        typer.echo(f"  time      {line}")
+    if outcome.state == "budget":
+        for line in _left(loaded, options, outcome, cache_path):
+            typer.echo(f"  {line}")
     for line in _remarks(loaded, outcome):
         typer.echo(line, err=True)
 
@@ -110,6 +124,38 @@ def money_line(spent: Statistics) -> str:
     if total.unpriced:
         parts.append(f"{total.unpriced:,} calls of unknown price")
     return ", ".join(parts)
+
+
+def time_line(progress: Progress) -> str:
+    """How long it took beside the shortest it could have; empty where nothing was sent."""
+    from engine.figures import percent, span
+
+    if not any(account.calls for account in progress.accounts):
+        return ""
+    took = span(progress.elapsed_s)
+    if any(account.limits_changed for account in progress.accounts):
+        return f"{took}; limits changed meanwhile, so no lower bound is known"
+    bound = progress.bound
+    if bound is None or bound.bound_s is None:
+        return took
+    share = percent(min(bound.bound_s / max(progress.elapsed_s, 1e-9), 1.0))
+    by = f"{printable(bound.name, 80)} {bound.bound_by}"
+    return f"{took}, lower bound {span(bound.bound_s)} by {by} ({share})"
+
+
+def _left(
+    loaded: Loaded, options: Options, outcome: Outcome, cache_path: Path | None
+) -> Iterator[str]:
+    """What is left to do when the money ran out, what it would cost, and which ceilings to raise."""
+    from engine.prediction import predict
+    from engine.preview import look_ahead
+    from engine.reports.prediction import left_lines
+
+    ahead = look_ahead(loaded, options, cache_path)
+    today = datetime.now(tz=UTC).date()
+    yield from left_lines(
+        predict(ahead.workload, loaded.sweep, loaded.terms, on=today, booked=outcome.spent)
+    )
 
 
 def _scores(options: Options) -> Scores:

@@ -1,8 +1,8 @@
-"""`alignsweep plan`: what a sweep would send, per provider, before it sends anything."""
+"""`alignsweep plan`: what a sweep would send, cost and take, before it sends anything."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +12,7 @@ from engine.cli import options as flags
 
 if TYPE_CHECKING:
     from engine.config import Loaded
-    from engine.preview import Share
+    from engine.prediction import Prediction
     from engine.sweep import Options
 
 
@@ -29,8 +29,11 @@ def plan(
     run_dir: flags.RunDir = None,
     fork: flags.Fork = None,
     no_cache: flags.NoCache = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document instead of lines.")
+    ] = False,
 ) -> None:
-    """Show what a sweep would send, per provider. Sends nothing."""
+    """Show what a sweep would send, what that would cost and how long it must take. Sends nothing."""
     from engine.cli.session import forked, run_folder
     from engine.config import load, select
     from engine.given import with_models_of_run
@@ -53,24 +56,46 @@ def plan(
         selection=selection,
         generate=generate,
     )
-    say_plan(loaded, options, no_cache=no_cache)
+    say_plan(loaded, options, no_cache=no_cache, as_json=as_json)
 
 
-def say_plan(loaded: Loaded, options: Options, *, no_cache: bool) -> None:
-    """Print the shares of all providers, the totals, and keys that are missing."""
+def say_plan(loaded: Loaded, options: Options, *, no_cache: bool, as_json: bool = False) -> None:
+    """Print what would be sent and what it would take; then complain about what is missing.
+
+    Raises ConfigError for a price that a budget needs, and for the first key that is not there.
+    """
     import os
+    import time
+    from datetime import UTC, datetime
 
-    from engine.bootstrap import check_keys
+    from engine.bootstrap import booked, check_keys
     from engine.cli.session import cache_file
+    from engine.prediction import predict
     from engine.preview import look_ahead
+    from engine.reports.prediction import document
 
-    cache_path = None if no_cache else cache_file()
-    shares = look_ahead(loaded, options, cache_path)
-    _print(loaded, options, shares)
+    now_s = time.time()
+    ahead = look_ahead(loaded, options, None if no_cache else cache_file())
+    spent, complaint = None, None
+    try:
+        spent = booked(loaded, options, ahead.spent, now_s)
+    except ConfigError as error:
+        complaint = error
+    today = datetime.fromtimestamp(now_s, tz=UTC).date()
+    prediction = predict(ahead.workload, loaded.sweep, loaded.terms, on=today, booked=spent)
+    if as_json:
+        folder = str(options.folder)
+        typer.echo(document(prediction, loaded.sweep, run_folder=folder), nl=False)
+    else:
+        _print(loaded, options, prediction)
+    if complaint is not None:
+        raise complaint
     check_keys(loaded, os.environ)
 
 
-def _print(loaded: Loaded, options: Options, shares: list[Share]) -> None:
+def _print(loaded: Loaded, options: Options, prediction: Prediction) -> None:
+    from engine.reports import prediction as paper
+
     sweep, chosen = loaded.sweep, options.selection
     ids = [question.id for question in loaded.benchmark.questions for _ in question.turns]
     questions = len({ids[item] for item in chosen.items})
@@ -80,22 +105,16 @@ def _print(loaded: Loaded, options: Options, shares: list[Share]) -> None:
         f" on {printable(sweep.benchmark)}"
     )
     typer.echo(f"run folder: {printable(str(options.folder))}")
-    for provider in sweep.providers:
-        mine = [s for s in shares if s.provider == provider.name]
-        if not mine:
-            continue
-        rpm = f"{provider.rpm:g} requests/min" if provider.rpm else "no rate limit given"
-        kind = " (simulated)" if provider.simulated else ""
-        typer.echo(
-            f"\n{printable(provider.name)}{kind}: {sum(s.to_send for s in mine):,} requests"
-            f"  ({provider.concurrency} in flight, {rpm})  {printable(provider.base_url)}"
-        )
-        for share in mine:
-            typer.echo(
-                f"  {share.to_send:>9,} {share.stage} by {printable(share.party)}"
-                f"  ({share.done:,} done, {share.cached:,} cached)"
-            )
+    for line in (
+        *paper.request_lines(prediction, sweep),
+        *paper.token_lines(prediction),
+        *paper.money_lines(prediction),
+        *paper.time_lines(prediction, sweep),
+    ):
+        typer.echo(line)
+    work = prediction.workload
+    asks = f"up to {sweep.asks - 1} re-asks a judgment" if sweep.asks > 1 else "no re-asks"
     typer.echo(
-        f"\nto send: {sum(s.to_send for s in shares):,}   cached: {sum(s.cached for s in shares):,}"
-        f"   done: {sum(s.done for s in shares):,}   (re-asks and retries come on top)"
+        f"\nto send: {work.to_send:,}   cached: {work.cached:,}   done: {work.done:,}"
+        f"   ({asks} and retries come on top)"
     )

@@ -58,7 +58,7 @@ def conduct_session(
 
     outcome = run(main, virtual=embedded(loaded))
     try:
-        say(loaded, options, outcome, command)
+        say(loaded, options, outcome, command, outside.cache_path)
     except (OSError, StorageError) as error:  # the run's own exit code matters more
         with suppress(OSError):
             typer.echo(f"error: {printable(str(error))}", err=True)
