@@ -24,7 +24,8 @@ from engine.prediction import Cost, Fit, Prediction, Sum
 from engine.workload import Range, Share
 
 SCHEMA = "alignsweep.plan/1"
-NAME = 22
+COLUMNS, NAME = 80, 22
+"""Cells of a line, and of a name in it."""
 NO_BOUND = "no bound"
 
 # --- for people --------------------------------------------------------------------------------
@@ -102,7 +103,7 @@ def time_lines(prediction: Prediction, sweep: Sweep) -> Iterator[str]:
     at_work = {bound.account for bound in prediction.bounds}
     free = [inert(p.name) for p in sweep.providers if p.name in at_work and not limited(p)]
     if free:
-        yield f"  no limit is known but calls in flight: {', '.join(free)}"
+        yield cut(f"  no limit is known but calls in flight: {', '.join(free)}", COLUMNS)
     if any(b.assumed for b in (*prediction.bounds, *prediction.likely_bounds)):
         yield (
             f"  ~ no call was timed yet: {FIRST_TOKEN_S:g} s a call and"
@@ -113,7 +114,7 @@ def time_lines(prediction: Prediction, sweep: Sweep) -> Iterator[str]:
 def fit_lines(ceiling: Fit) -> Iterator[str]:
     """Does what is to come fit under a ceiling?"""
     kind, name = ceiling.scope
-    scope = f"{kind} {inert(name)}" if name else "the run"
+    scope = f"{kind} {cut(inert(name), NAME)}" if name else "the run"
     total = ceiling.sum
     yield (
         f"budget of {scope}: {_shown(ceiling.limit, total)},"
@@ -151,7 +152,7 @@ def left_lines(prediction: Prediction) -> Iterator[str]:
 def _key(scope: Scope) -> str:
     """As the sweep file writes it."""
     kind, name = scope
-    return f"{kind}s.{inert(name)}" if name else "total"
+    return f"{kind}s.{cut(inert(name), NAME)}" if name else "total"
 
 
 def _cents_up(nano: int | None) -> int | None:
@@ -279,7 +280,7 @@ def _origins(shares: Sequence[Share]) -> Iterator[str]:
         yield f"output of {_parties(referred)} by the length of the references"
     plain = [s for s in shares if s.basis == "default" and s.stage == "answers"]
     if plain:
-        yield f"output of {_parties(plain)} as in published samples: there are no references"
+        yield f"output of {_parties(plain)} as in published samples (no references)"
     verdicts = [s for s in shares if s.basis == "default" and s.stage == "judgments"]
     if verdicts:
         each = Vocabulary(MIDDLE, MIDDLE).tokens(VERDICT)
