@@ -203,6 +203,8 @@ def test_what_came_makes_the_guess_better() -> None:
     assert work.input.likely == pytest.approx(asked, rel=0.1)
     assert work.output.likely == pytest.approx(said, rel=0.25)
     assert all(share.latency_seen for share in work.shares)
+    for share in work.shares[: len(MODELS)]:  # all words are known, and how they are counted, too
+        assert share.input.likely == pytest.approx(seen.tokens[share.party][0], rel=0.03)
 
 
 def test_dialogues_are_measured_with_the_answers_they_will_hold() -> None:
