@@ -15,7 +15,20 @@ from typing import Annotated
 import typer
 
 from data.errors import AlignsweepError
-from engine.cli import cache, ctl, data, demo, init, plan, report, rubrics, run, simulate
+from engine.cli import (
+    anchors,
+    audit,
+    cache,
+    ctl,
+    data,
+    demo,
+    init,
+    plan,
+    report,
+    rubrics,
+    run,
+    simulate,
+)
 
 app = typer.Typer(
     name="alignsweep",
@@ -25,11 +38,12 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, plan, init, report, simulate, demo):
+for command in (run, plan, init, report, audit, simulate, demo):
     command.register(app)
 app.add_typer(ctl.app, name="ctl", help="Look at a running sweep and steer it.")
 app.add_typer(cache.app, name="cache", help="The response cache: info, prune, clear.")
 app.add_typer(data.app, name="data", help="Benchmarks: import, fetch, list, show, validate.")
+data.app.command("anchors")(anchors.anchors)
 app.add_typer(rubrics.app, name="rubrics", help="How judges are asked: list, show.")
 
 

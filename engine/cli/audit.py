@@ -1,0 +1,70 @@
+"""`alignsweep audit RUN`: what a careful reader would find odd in its judgments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from data.text import printable
+from engine.cli import options as flags
+
+if TYPE_CHECKING:
+    from engine.audit import Audit, Tendency
+
+HEADS = {
+    "anchor": "answers of known quality (anchors): mean score",
+    "length": "length",
+    "family": "self-preference",
+}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("audit")(audit)
+
+
+def audit(
+    run: flags.RunName,
+    as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
+) -> None:
+    """Contradictory verdicts, answers that steer the judge, judges' tendencies. Sends nothing."""
+    from data.codec import encode
+    from engine.audit import audit as look
+    from engine.results import results
+    from engine.rundir import find_run, read_run
+
+    stored = read_run(find_run(run))
+    found = look(stored.sweep, results(stored.folder))
+    if as_json:
+        typer.echo(encode(found))
+        return
+    _print(found)
+
+
+def _print(found: Audit) -> None:
+    typer.echo("what is odd")
+    for finding in found.findings:
+        share = f" ({100 * finding.count / finding.of:.1f} %)" if finding.of else ""
+        typer.echo(f"  {finding.count:>7,} of {finding.of:>7,}{share:<10} {finding.what}")
+        for example in finding.examples:
+            typer.echo(f"          {printable(example, 100)}")
+    for kind, head in HEADS.items():
+        mine = [t for t in found.tendencies if t.kind == kind]
+        if mine:
+            typer.echo(f"\n{head}")
+        for tendency in mine:
+            typer.echo(f"  {_line(tendency)}")
+    if not any(t.kind == "anchor" for t in found.tendencies):
+        typer.echo("\nno anchors were judged: `alignsweep data anchors` makes them")
+
+
+def _line(tendency: Tendency) -> str:
+    value = "–" if tendency.value is None else f"{tendency.value:+.2f}"
+    if tendency.kind == "anchor":
+        value = value.removeprefix("+")
+    error = "" if tendency.error is None else f" ± {tendency.error:.2f}"
+    n = f"  (n = {tendency.n:,})" if tendency.n else ""
+    note = f"  {tendency.note}" if tendency.note else ""
+    figures = f"{value}{error}{n}{note}"
+    return f"{printable(tendency.judge, 30):<20} {figures}   {printable(tendency.what)}"
