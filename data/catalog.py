@@ -51,6 +51,7 @@ class ProviderTable(Table, frozen=True, kw_only=True, omit_defaults=True):
     simulator: dict[str, Any] | None = None
     checked: str | None = None
     accounts: list[AccountTable] | None = None
+    stream: bool | None = None
 
 
 EMBEDDED = "simulated:"

@@ -16,6 +16,7 @@ QuestionId = int | str
 Role = Literal["system", "user", "assistant"]
 StopReason = Literal["stop", "length", "content_filter", "other"]
 AnswerState = Literal["answered", "truncated", "refused"]
+RefusedBy = Literal["", "provider", "model"]
 ParsePolicy = Literal["robust", "compat"]
 Choice = Literal["first+", "first", "tie", "second", "second+"]
 """Which of two candidates is better; + is much better."""
@@ -182,10 +183,24 @@ class Response(Struct, frozen=True, kw_only=True, omit_defaults=True):
     fingerprint: str = ""
     request_id: str = ""
     latency_s: float = 0.0
+    """From sending to the last byte, of the attempt that worked."""
     ttft_s: float | None = None
+    """Streams only: from sending to the first token of thinking or answer, whichever came first."""
     attempts: int = 1
     cached: bool = False
     simulated: bool = False
+    ttfa_s: float | None = None
+    """Streams only: to the first token of the answer itself; equals ttft_s where nothing was thought."""
+    last_token_s: float | None = None
+    """Streams only: to the last token; what follows it is the usage and the end."""
+    refused_by: RefusedBy = ""
+    """Of a refusal: the provider's filter stopped it, or the model itself declined."""
+    upstream: str = ""
+    """Behind a gateway: who really answered."""
+    raw_usage: dict[str, Any] = {}
+    """The numbers of the provider's own usage object, under its own names: to work costs out anew."""
+    flags: tuple[str, ...] = ()
+    """What a careful reader would mention: counts that contradict each other, thinking cut oddly."""
 
     @property
     def state(self) -> AnswerState:
@@ -402,6 +417,8 @@ class ProviderSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """For the embedded simulator: its seed, latency, faults."""
     accounts: tuple[AccountSpec, ...] = ()
     """Several keys or endpoints with the same answers; limits are those of each account."""
+    stream: bool = False
+    """Ask for replies as streams: shows when the first token came, and keeps long calls alive."""
 
 
 class ModelSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):

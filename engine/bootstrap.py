@@ -37,7 +37,7 @@ from engine.steering import Steering
 from engine.streams import judgments_wanted
 from engine.sweep import Options, Session
 from engine.tally import Tally
-from providers.registry import DIALECTS
+from providers.registry import codec_of
 from providers.wire import Endpoint, Transport
 
 PUBLISH_S = 0.25
@@ -206,7 +206,7 @@ async def _pools(
     transports = (outside.transports or _transports)(everyone, loaded)
     pools: dict[str, Pool] = {}
     for spec in specs:
-        pool = Pool(spec, DIALECTS[spec.api])
+        pool = Pool(spec, codec_of(spec))
         for own in accounts_of(spec):
             key = key_of(own, outside.env)
             headers = {**own.headers, **pool.codec.authorize(key)}

@@ -54,6 +54,7 @@ def load(path: Path, *, home: Path) -> Loaded:
     face, places = parse(path, text)
     benchmark = _benchmark(face, path, home, places)
     providers = _providers(face, places)
+    _check_needs(face, providers, places)
     judges, found = _judges(face, benchmark, path, home, places)
     sweep = Sweep(
         name=face.name,
@@ -134,6 +135,20 @@ def _providers(face: SweepTable, places: Places) -> tuple[ProviderSpec, ...]:
             how="a table never mixes them: use one kind",
         )
     return tuple(found)
+
+
+def _check_needs(face: SweepTable, providers: Sequence[ProviderSpec], places: Places) -> None:
+    """What an API cannot do without is asked for before anything is sent."""
+    apis = {spec.name: spec.api for spec in providers}
+    for header, i, party in parties(face):
+        api = apis[party.provider]
+        for field in sorted(DIALECTS[api].needs):
+            if getattr(party, field) is None:
+                raise ConfigError(
+                    f"`{printable(party.name, 80)}` has no `{field}`, which api `{api}` requires",
+                    where=places.at(header, i),
+                    how=f"give it one: {field} = 2048",
+                )
 
 
 def _check_address(spec: ProviderSpec, where: str) -> None:

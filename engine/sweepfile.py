@@ -42,7 +42,7 @@ RESERVED: Mapping[str, str] = {
     "max_tokens": "it is the table's own key `max_tokens`",
     "seed": "see `seed` and `send_seed`",
     "n": "see `samples` and `repeats`",
-    "stream": "replies are read whole",
+    "stream": "it is the provider's: `stream = true` in [providers.NAME]",
 }
 """Wire parameters that are not the user's to set, and why."""
 _SECRET_HEADERS = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)

@@ -25,7 +25,7 @@ from engine.measure import Gauge, Missing, Prompt, prompt_of
 from engine.plan import JUDGEABLE, Ledger, State
 from engine.streams import Options, judgments_wanted
 from engine.workload import Range, Share, Workload, WorkStage
-from providers.registry import DIALECTS
+from providers.registry import codec_of
 
 BATCH = 500
 SAMPLES = 64
@@ -295,7 +295,7 @@ class Walk:
 
 
 def _wire(request: Request, spec: ProviderSpec) -> _Wire:
-    http = DIALECTS[spec.api].encode(request)
+    http = codec_of(spec).encode(request)
     return _Wire(http.path, http.body, request.draw, prompt_of(request, http.body))
 
 

@@ -1,6 +1,9 @@
 """The simulated provider on a loopback port, for clients that want a real socket.
 
-    POST /v1/chat/completions   the simulator's reply, after its delay
+    POST /v1/chat/completions   the simulator's reply, after its delay, as a stream if that is asked for;
+         /v1/responses          the same question gets the same answer in every dialect
+         /v1/messages
+         /v1beta/models/MODEL:generateContent and :streamGenerateContent?alt=sse
     GET  /v1/models             the names its cast knows (any other name is played too)
     GET  /stats                 what has been asked so far
 
@@ -26,7 +29,9 @@ from aiohttp import web
 from data import codec
 from data.errors import ConfigError
 from providers.persona import Cast
-from providers.simulator import SimOptions, SimReply, SimStatistics, Simulator, envelope
+from providers.simgateway import error_body, is_spoken
+from providers.simspeech import Trouble
+from providers.simulator import SimOptions, SimReply, SimStatistics, Simulator
 
 HOST = "127.0.0.1"
 MAX_BODY = 16 * 1024 * 1024
@@ -38,7 +43,8 @@ HANG_S = 3600.0
 class SimServer:
     """`async with SimServer(options, cast) as server`: it listens at `server.url` until the end.
 
-    `port` 0 takes a free one. With `api_key`, requests must carry it as a bearer token.
+    `port` 0 takes a free one. With `api_key`, requests must carry it: as a bearer token, or as
+    `x-api-key` or `x-goog-api-key`.
     """
 
     def __init__(
@@ -46,7 +52,7 @@ class SimServer:
     ) -> None:
         self._simulator, self._cast = Simulator(options, cast), cast
         self._port = port
-        self._authorization = f"Bearer {api_key}".encode() if api_key else b""
+        self._key = api_key.encode()
         self._runner: web.ServerRunner | None = None
         self._now = asyncio.get_running_loop().time
 
@@ -87,31 +93,58 @@ class SimServer:
         method, path = request.method, request.rel_url.raw_path
         if path == "/stats" and method == "GET":
             return _json(200, codec.encode(self.statistics()))
-        if self._authorization and not self._known(request):
-            return _error(401, "incorrect API key provided (simulated)", "invalid_api_key")
-        if path == "/v1/chat/completions":
-            return await self._chat(request) if method == "POST" else _error(405, "use POST")
+        if self._key and not self._known(request):
+            return _error(path, 401, "incorrect API key provided (simulated)", "invalid_api_key")
         if path == "/v1/models":
-            return self._models() if method == "GET" else _error(405, "use GET")
-        return _error(404, "no such address here", "not_found")
+            return self._models() if method == "GET" else _error(path, 405, "use GET")
+        if is_spoken(_below_base(path)):
+            return (
+                await self._ask(request, path)
+                if method == "POST"
+                else _error(path, 405, "use POST")
+            )
+        return _error(path, 404, "no such address here", "not_found")
 
     def _known(self, request: web.BaseRequest) -> bool:
-        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-        return hmac.compare_digest(given, self._authorization)
+        scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+        given = bearer if scheme == "Bearer" else ""
+        for name in ("x-api-key", "x-goog-api-key"):
+            given = given or request.headers.get(name, "")
+        return hmac.compare_digest(given.encode("utf-8", "surrogateescape"), self._key)
 
-    async def _chat(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def _ask(self, request: web.BaseRequest, path: str) -> web.StreamResponse:
         if (request.content_length or 0) > MAX_BODY:
-            return _error(413, f"a request has at most {MAX_BODY} bytes")
+            return _error(path, 413, f"a request has at most {MAX_BODY} bytes")
         body = await request.content.read()
-        reply = self._simulator.answer(body, self._now())
+        came = self._now()
+        reply = self._simulator.reply_to(_below_base(path), body, came)
         try:
+            if reply.pieces:
+                return await self._stream(request, reply, came)
             if reply.delay_s:
                 await asyncio.sleep(min(reply.delay_s, HANG_S))
         finally:
             self._simulator.finish(reply)
         if reply.fault:
             _reset(request)
-        return _json_reply(reply)
+        return _whole_reply(reply)
+
+    async def _stream(
+        self, request: web.BaseRequest, reply: SimReply, came: float
+    ) -> web.StreamResponse:
+        """Each piece at its time; those that are due at once go out together."""
+        response = web.StreamResponse(status=reply.status, headers=reply.headers)
+        await response.prepare(request)
+        sent = 0
+        for number, (size, at_s) in enumerate(reply.pieces, start=1):
+            if number < len(reply.pieces) and reply.pieces[number][1] <= at_s:
+                continue
+            if (wait_s := came + at_s - self._now()) > 0:
+                await asyncio.sleep(wait_s)
+            await response.write(reply.body[sent:size])
+            sent = size
+        await response.write_eof()
+        return response
 
     def _models(self) -> web.Response:
         models = [
@@ -153,7 +186,14 @@ def serve_in_thread(options: SimOptions, cast: Cast, port: int = 0) -> Iterator[
         thread.join()
 
 
-def _json_reply(reply: SimReply) -> web.Response:
+def _below_base(path: str) -> str:
+    """A path below the base URL that clients are given, which ends in the API's version."""
+    if path.startswith("/v1beta/models/"):
+        return path.removeprefix("/v1beta")
+    return path.removeprefix("/v1") if path.startswith("/v1/") else ""
+
+
+def _whole_reply(reply: SimReply) -> web.Response:
     return web.Response(status=reply.status or 500, body=reply.body, headers=reply.headers)
 
 
@@ -161,8 +201,9 @@ def _json(status: int, body: bytes) -> web.Response:
     return web.Response(status=status, body=body, content_type="application/json")
 
 
-def _error(status: int, message: str, code: str = "invalid_request") -> web.Response:
-    return _json(status, envelope(message, "invalid_request_error", code))
+def _error(path: str, status: int, message: str, code: str = "invalid_request") -> web.Response:
+    trouble = Trouble(status, message, "invalid_request_error", code)
+    return _json(status, error_body(_below_base(path), trouble))
 
 
 def _reset(request: web.BaseRequest) -> None:

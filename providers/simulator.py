@@ -5,7 +5,8 @@ come out. Two things stand on it, so that they behave alike: `SimulatorTransport
 the running loop's clock (virtual or real), and the loopback server in `providers/simserver.py`.
 
 Rules. It speaks OpenAI chat completions, not streamed (POST /chat/completions; error envelope
-`{"error": {message, type, param, code}}`, rate headers as OpenAI documents them). Every draw is decided
+`{"error": {message, type, param, code}}`, rate headers as OpenAI documents them); other dialects and
+streams go through `providers/simgateway.py`. Every draw is decided
 by (seed, body, how often this body was admitted before), so a rehearsal can be repeated and a retry may
 fare better than the first try. Limits per minute (and day) are sliding windows: a request takes one
 request and the tokens of its prompt and its answer at the moment it is admitted; a refused one costs
@@ -26,6 +27,7 @@ from data.errors import TransportError
 from data.schema import Benchmark, Struct
 from providers.persona import Cast, Chat, Manner, Spoken
 from providers.scorebook import normal, published, uniform
+from providers.simgateway import gateway_of
 from providers.wire import Endpoint, HttpReply, HttpRequest
 
 MINUTE_S, DAY_S = 60.0, 86_400.0
@@ -128,6 +130,8 @@ class SimReply(Struct, frozen=True):
     fault: Fault = ""
     admitted: bool = True
     """It was not turned away, so it is in flight until `Simulator.finish`."""
+    pieces: tuple[tuple[int, float], ...] = ()
+    """Of a streamed body: (bytes, seconds after the request at which they are out)."""
 
 
 class SimStatistics(Struct, frozen=True, kw_only=True):
@@ -205,6 +209,19 @@ class Simulator:
         reply = self._turned_away({"rpm": 1, "rpd": 1}, now) or self._admit(body, now)
         self._by_status[reply.fault or str(reply.status)] += 1
         return reply
+
+    def reply_to(self, path: str, body: bytes, now: float) -> SimReply:
+        """The reply to a POST to any dialect's `path` below the base URL, streamed if it is asked to be."""
+        gateway = gateway_of(path, body)
+        if gateway is None:
+            return self.answer(body, now)
+        reply = self.answer(gateway.body, now)
+        if reply.fault:
+            return reply
+        said = gateway.reply(reply.status, reply.headers, reply.body, reply.delay_s)
+        return codec.replace(
+            reply, status=said.status, headers=said.headers, body=said.body, pieces=said.pieces
+        )
 
     def finish(self, reply: SimReply) -> None:
         """The reply has left, or nobody waits for it any more."""
@@ -393,7 +410,7 @@ class SimulatorTransport:
         """Raises TransportError for a reset connection, and when the reply takes too long."""
         loop = asyncio.get_running_loop()
         started = loop.time()
-        reply = self.simulator.answer(request.body, started)
+        reply = self.simulator.reply_to(request.path, request.body, started)
         try:
             if reply.delay_s > endpoint.timeout_s:
                 await asyncio.sleep(endpoint.timeout_s)
@@ -403,7 +420,8 @@ class SimulatorTransport:
             self.simulator.finish(reply)
         if reply.fault:
             raise TransportError("the connection was reset (simulated)")
-        return HttpReply(reply.status, reply.headers, reply.body, loop.time() - started)
+        latency_s = loop.time() - started
+        return HttpReply(reply.status, reply.headers, reply.body, latency_s, reply.pieces)
 
     async def aclose(self) -> None:
         """Nothing to close."""

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import zlib
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -21,7 +22,15 @@ from providers.wire import Endpoint, HttpReply, HttpRequest
 
 MAX_BODY = 16 * 1024 * 1024
 """Bytes of a reply body, after decompression."""
+MAX_STREAM = 2 * MAX_BODY
+"""Bytes of a streamed one, which repeats some 300 bytes around every token."""
+FIRST_MARKS, LAST_MARKS = 1024, 64
+"""How many arrivals are noted of a stream's beginning and end; between them the next noted one counts."""
 CONNECT_S = 30.0
+STALE_S = 0.5
+"""A kept connection may have been closed by the server meanwhile (llama.cpp closes it after a stream and
+does not say so); then the request was never read. So one that fails this soon, before any byte of a
+reply, is sent once more, at once: a request that was worked on takes longer than that to fail."""
 BASE_HEADERS: Mapping[str, str] = {
     "Content-Type": "application/json",
     "Accept": "application/json",
@@ -42,27 +51,50 @@ class AiohttpTransport:
             headers=BASE_HEADERS,
         )
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
+        self._answered: set[str] = set()
+        """Base URLs that have answered, so a connection to them may have been kept alive."""
 
     async def send(self, request: HttpRequest, endpoint: Endpoint) -> HttpReply:
         loop = asyncio.get_running_loop()
         started = loop.time()
-        headers = {**endpoint.headers, **request.headers} if request.headers else endpoint.headers
         try:
-            async with self._session.post(
-                endpoint.base_url + request.path,
-                data=request.body,
-                headers=headers,
-                timeout=self._timeout(endpoint.timeout_s),
-                allow_redirects=False,
-            ) as response:
-                body = await _read(response, MAX_BODY)
-                return HttpReply(
-                    response.status, _lowered(response.headers), body, loop.time() - started
-                )
+            try:
+                return await self._exchange(request, endpoint, started)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                kept_alive = endpoint.base_url in self._answered
+                if isinstance(error, aiohttp.ClientConnectorError) or not kept_alive:
+                    raise
+                if loop.time() - started > STALE_S:
+                    raise
+                return await self._exchange(request, endpoint, started)
         except TimeoutError:
             raise TransportError(f"no whole reply within {endpoint.timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise TransportError(_told(error)) from None
+
+    async def _exchange(
+        self, request: HttpRequest, endpoint: Endpoint, started: float
+    ) -> HttpReply:
+        """One request and its reply; `started` is when times are counted from."""
+        clock = asyncio.get_running_loop().time
+        headers = {**endpoint.headers, **request.headers} if request.headers else endpoint.headers
+        async with self._session.post(
+            endpoint.base_url + request.path,
+            data=request.body,
+            headers=headers,
+            timeout=self._timeout(endpoint.timeout_s),
+            allow_redirects=False,
+        ) as response:
+            self._answered.add(endpoint.base_url)
+            marks = _Marks(clock, started) if _streams(response) else None
+            body = await _read(response, MAX_STREAM if marks else MAX_BODY, marks)
+            return HttpReply(
+                response.status,
+                _lowered(response.headers),
+                body,
+                clock() - started,
+                marks.noted if marks and not _encoding(response) else (),
+            )
 
     async def get(self, url: str, *, max_bytes: int, timeout_s: float) -> HttpReply:
         loop = asyncio.get_running_loop()
@@ -118,7 +150,35 @@ def _loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes:
+class _Marks:
+    """When the bytes of a stream came: bounded, exact where the first and the last tokens stand."""
+
+    def __init__(self, clock: Callable[[], float], started: float) -> None:
+        self._clock, self._started = clock, started
+        self._first: list[tuple[int, float]] = []
+        self._last: deque[tuple[int, float]] = deque(maxlen=LAST_MARKS)
+
+    def note(self, size: int) -> None:
+        """So many bytes are here now."""
+        mark = size, self._clock() - self._started
+        (self._first if len(self._first) < FIRST_MARKS else self._last).append(mark)
+
+    @property
+    def noted(self) -> tuple[tuple[int, float], ...]:
+        return (*self._first, *self._last)
+
+
+def _streams(response: aiohttp.ClientResponse) -> bool:
+    return "event-stream" in response.headers.get("Content-Type", "").lower()
+
+
+def _encoding(response: aiohttp.ClientResponse) -> str:
+    """How the body is compressed; empty: not at all."""
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    return "" if encoding == "identity" else encoding
+
+
+async def _read(response: aiohttp.ClientResponse, cap: int, marks: _Marks | None = None) -> bytes:
     """The body, decompressed if the server compressed it unasked. Raises TransportError over the cap."""
     if (response.content_length or 0) > cap:
         response.close()
@@ -133,9 +193,11 @@ async def _read(response: aiohttp.ClientResponse, cap: int) -> bytes:
             response.close()
             raise TransportError(f"the reply is longer than {cap} bytes")
         chunks.append(chunk)
+        if marks is not None:
+            marks.note(size)
     body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
-    return body if encoding in ("identity", "") else _decompressed(body, encoding, cap)
+    encoding = _encoding(response)
+    return _decompressed(body, encoding, cap) if encoding else body
 
 
 def _decompressed(body: bytes, encoding: str, cap: int) -> bytes:

@@ -28,7 +28,9 @@ class HttpReply(Struct, frozen=True):
     headers: Mapping[str, str]
     body: bytes
     latency_s: float = 0.0
-    ttft_s: float | None = None
+    marks: tuple[tuple[int, float], ...] = ()
+    """When a streamed body arrived: (bytes that were there, seconds since sending), both rising. So a
+    codec that knows where in the body a token stands knows when it came. Empty for other bodies."""
 
 
 class Endpoint:
@@ -50,7 +52,11 @@ class Endpoint:
 
 
 class Provider(Protocol):
-    """One API dialect."""
+    """One API dialect, streamed or not."""
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Fields of a Request that this API cannot do without."""
 
     def encode(self, request: Request) -> HttpRequest:
         """The exact bytes that go over the wire. Equal requests give equal bytes."""

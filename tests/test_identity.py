@@ -87,6 +87,7 @@ PROVIDER_FIELDS: dict[str, tuple[Any, str]] = {
     "headers": ({"X-A": "b"}, "other"),
     "options": ({"latency_s": 2.0}, "other"),
     "accounts": ((AccountSpec(rpm=5.0),), "other"),
+    "stream": (True, "other"),
 }
 TABLES: dict[type[Any], dict[str, tuple[Any, str]]] = {
     Sweep: SWEEP_FIELDS,

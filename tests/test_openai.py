@@ -19,13 +19,15 @@ from data.errors import (
     Overloaded,
     RateLimited,
     Retryable,
+    TransportError,
     Unauthorized,
     UnknownModel,
     WrongAddress,
 )
 from data.schema import Draw, Message, Request, Response, Usage
 from data.text import printable
-from providers.openai import EXCERPT, OpenAIChat
+from providers.openai import OpenAIChat
+from providers.reading import EXCERPT
 from providers.registry import DIALECTS
 from providers.wire import HttpReply
 
@@ -161,6 +163,7 @@ def test_an_answer_is_read_with_all_that_is_known_about_it() -> None:
         fingerprint="fp_44709d6fcb",
         request_id="req-1",
         latency_s=1.5,
+        raw_usage={"prompt_tokens": 19, "completion_tokens": 10, "total_tokens": 29},
     )
     assert got.state == "answered"
 
@@ -196,23 +199,81 @@ def test_thinking_that_used_up_all_tokens_is_a_truncated_answer_without_text() -
     assert (got.state, got.text, got.reasoning) == ("truncated", "", "想……")
 
 
-@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
-def test_thinking_is_kept_apart_from_the_answer(name: str) -> None:
-    """No score is ever read from it."""
-    got = CODEC.decode(reply(chat(said("答案", **{name: "[[1]]"}))))
-    assert (got.text, got.reasoning) == ("答案", "[[1]]")
+@pytest.mark.parametrize(
+    "message",
+    [
+        said("答案", reasoning_content="[[1]]"),
+        said("答案", reasoning="[[1]]"),
+        said("答案", reasoning="[[1]]", reasoning_content="[[1]]"),
+        said(
+            "答案", reasoning=None, reasoning_details=[{"type": "reasoning.text", "text": "[[1]]"}]
+        ),
+        said("答案", reasoning_details=[{"type": "reasoning.summary", "summary": "[[1]]"}]),
+        said("<think>[[1]]</think>答案"),
+        said("\n<think>\n[[1]]\n</think>\n\n答案"),
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": [{"type": "text", "text": "[[1]]"}]},
+                {"type": "text", "text": "答"},
+                {"type": "text", "text": "案"},
+            ],
+        },
+    ],
+)
+def test_thinking_is_kept_apart_from_the_answer(message: dict[str, Any]) -> None:
+    """Wherever the provider puts it; no score is ever read from it."""
+    got = CODEC.decode(reply(chat(message)))
+    assert (got.text, got.reasoning, got.state) == ("答案", "[[1]]", "answered")
+
+
+def test_a_thought_without_an_end_leaves_no_answer() -> None:
+    """The tokens were used up: truncated, not an answer that is all thinking."""
+    for finish in ("length", "stop"):
+        got = CODEC.decode(reply(chat(said("<think>想了又想，{'综合得分': 10}"), finish)))
+        assert (got.state, got.text) == ("truncated", "")
+        assert got.reasoning == "想了又想，{'综合得分': 10}"
+
+
+def test_a_thought_that_is_all_there_is_is_no_answer() -> None:
+    """The model stopped by itself and said nothing: worth another try."""
+    assert isinstance(raised(reply(chat(said("<think>想</think>\n")))), BadReply)
+
+
+def test_think_tags_within_an_answer_are_its_own_words() -> None:
+    """Only a text that begins with one is thinking; a second end of thinking is flagged."""
+    text = "标签<think>表示思考</think>。"
+    assert CODEC.decode(reply(chat(said(text)))).text == text
+    got = CODEC.decode(reply(chat(said("<think>a</think>b</think>c"))))
+    assert (got.text, got.reasoning) == ("b</think>c", "a")
+    assert got.flags == ("several </think>: read up to the first",)
+
+
+def test_empty_think_tags_go_before_an_answer_without_thinking() -> None:
+    """Some models write them always."""
+    got = CODEC.decode(reply(chat(said("<think>\n\n</think>\n\n好"))))
+    assert (got.text, got.reasoning) == ("好", "")
 
 
 @pytest.mark.parametrize("content", [None, ""])
 def test_a_filtered_answer_may_be_empty(content: str | None) -> None:
     """Azure sends no content at all."""
-    assert CODEC.decode(reply(chat(said(content), "content_filter"))).state == "refused"
+    got = CODEC.decode(reply(chat(said(content), "content_filter")))
+    assert (got.state, got.refused_by) == ("refused", "provider")
+
+
+def test_a_gateway_says_who_answered() -> None:
+    """OpenRouter: the same model name may be served by several companies."""
+    got = CODEC.decode(reply(chat(said("a"), provider="DeepInfra", id="gen-1")))
+    assert (got.upstream, got.request_id) == ("DeepInfra", "gen-1")
+    assert CODEC.decode(reply(chat(said("a")), x_generation_id="gen-2")).request_id == "gen-2"
 
 
 def test_a_models_own_refusal_field_is_a_refusal() -> None:
     """`message.refusal` with null content: final, and not asked again."""
     got = CODEC.decode(reply(chat(said(None, refusal="I can't help with that."))))
     assert (got.state, got.text) == ("refused", "I can't help with that.")
+    assert got.refused_by == "model"
     assert CODEC.decode(reply(chat(said("好", refusal=None)))).state == "answered"
 
 
@@ -334,7 +395,9 @@ def test_a_200_that_holds_no_answer_is_a_bad_reply_and_is_tried_again(body: byte
     assert told.message.isprintable()
 
 
-@pytest.mark.parametrize("reason", ["insufficient_system_resource", "network_error", "error"])
+@pytest.mark.parametrize(
+    "reason", ["insufficient_system_resource", "network_error", "error", "abort"]
+)
 def test_an_answer_that_the_provider_broke_off_is_no_answer(reason: str) -> None:
     """It would be judged as if the model had meant it."""
     told = raised(reply(chat(said("半句"), reason)))
@@ -468,6 +531,7 @@ def test_a_content_filter_is_an_outcome_whatever_status_it_comes_with(got: HttpR
     """Refused: final, counted apart, never retried and never scored."""
     response = CODEC.decode(got)
     assert (response.state, response.text, response.latency_s) == ("refused", "", 1.5)
+    assert response.refused_by == "provider"
 
 
 def test_a_redirect_is_named_and_its_target_is_not_followed() -> None:
@@ -506,6 +570,232 @@ def test_envelopes_of_odd_types_are_still_errors_of_ours(message: Any, code: Any
     assert isinstance(raised(error(500, message=message, code=code, type=code)), CallError)
 
 
+# --- streams -----------------------------------------------------------------------------------
+
+STREAMED = OpenAIChat(stream=True)
+HEAD = {
+    "id": "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT",
+    "object": "chat.completion.chunk",
+    "created": 1741569952,
+    "model": "m-2026-10-01",
+    "system_fingerprint": "fp_44709d6fcb",
+}
+USAGE = {"prompt_tokens": 19, "completion_tokens": 10, "total_tokens": 29}
+LAST: dict[str, Any] = {**HEAD, "choices": [], "usage": USAGE}
+
+
+def chunk(finish: str | None = None, **delta: Any) -> dict[str, Any]:
+    """One chunk in the shape of the API reference."""
+    choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
+    return {**HEAD, "choices": [choice], "usage": None}
+
+
+def sse(*parts: Any, done: bool = True) -> bytes:
+    """A stream: texts as they are (comments), anything else as the data of an event."""
+    frames = [
+        part.encode() if isinstance(part, str) else b"data: " + as_json(part) for part in parts
+    ]
+    return b"\n\n".join([*frames, *([b"data: [DONE]"] if done else []), b""])
+
+
+def as_json(part: Any) -> bytes:
+    return part if isinstance(part, bytes) else codec.encode(part)
+
+
+def streamed(body: bytes, cuts: tuple[int, ...] = (), status: int = 200) -> HttpReply:
+    """A streamed reply that arrived in pieces, one a second."""
+    ends = sorted({*cuts, len(body)})
+    marks = tuple((end, float(second)) for second, end in enumerate(ends, start=1))
+    return HttpReply(status, {"content-type": "text/event-stream"}, body, 9.0, marks)
+
+
+SAID = sse(
+    ": OPENROUTER PROCESSING",
+    chunk(role="assistant", content=""),
+    chunk(reasoning_content="想"),
+    chunk(reasoning_content="一想"),
+    chunk(content="你"),
+    chunk(content="好！"),
+    chunk("stop"),
+    LAST,
+)
+
+
+def test_a_request_for_a_stream_asks_for_its_usage_too() -> None:
+    """Both are part of the body, so of the cache key; what the sweep file says still comes last."""
+    body = STREAMED.encode(
+        Request(model="m", messages=(Message("user", "你好"),), max_tokens=9)
+    ).body
+    assert codec.decode(body) == {
+        "model": "m",
+        "messages": [{"role": "user", "content": "你好"}],
+        "max_tokens": 9,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    own = Request(model="m", messages=(), parameters={"stream_options": {"include_usage": False}})
+    assert codec.decode(STREAMED.encode(own).body)["stream_options"] == {"include_usage": False}
+
+
+def test_a_stream_is_read_like_the_whole_reply_with_the_times_of_its_tokens() -> None:
+    """Neither a comment nor an empty role chunk is a token; thinking is one, but no answer's."""
+    cuts = tuple(SAID.index(mark.encode()) for mark in ("role", "想", "一想", "你", "好", "[DONE]"))
+    got = STREAMED.decode(streamed(SAID, cuts))
+    assert got == Response(
+        text="你好！",
+        reasoning="想一想",
+        usage=Usage(19, 10),
+        served_model="m-2026-10-01",
+        fingerprint="fp_44709d6fcb",
+        request_id="chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT",
+        latency_s=9.0,
+        ttft_s=3.0,
+        ttfa_s=5.0,
+        last_token_s=6.0,
+        raw_usage=USAGE,
+    )
+
+
+def test_a_reply_that_came_whole_has_no_time_of_a_first_token() -> None:
+    """Null, never zero."""
+    got = CODEC.decode(reply(chat(said("好"))))
+    assert (got.ttft_s, got.ttfa_s, got.last_token_s) == (None, None, None)
+
+
+@given(st.sets(st.integers(1, len(SAID) - 1), max_size=12))
+def test_where_the_network_splits_a_stream_changes_nothing_but_times(cuts: set[int]) -> None:
+    """Within a character of UTF-8, too. Each time is that of the piece that completed the token."""
+    got = STREAMED.decode(streamed(SAID, tuple(cuts)))
+    assert (got.text, got.reasoning, got.usage) == ("你好！", "想一想", Usage(19, 10))
+    ends = [*sorted(cuts), len(SAID)]
+
+    def second(part: str) -> float:
+        line_end = SAID.index(b"\n", SAID.index(part.encode()))
+        return next(float(n) for n, end in enumerate(ends, start=1) if end >= line_end)
+
+    assert (got.ttft_s, got.ttfa_s, got.last_token_s) == (second("想"), second("你"), second("好"))
+
+
+def test_think_tags_in_a_stream_end_before_the_first_token_of_the_answer() -> None:
+    """The chunk that holds the answer's first character counts, not the one with the tag."""
+    body = sse(
+        chunk(content="<think>想"),
+        chunk(content="</think>"),
+        chunk(content="\n\n好"),
+        chunk("stop"),
+    )
+    cuts = tuple(body.index(mark) for mark in (b"</think>", b"\\n"))
+    got = STREAMED.decode(streamed(body, cuts))
+    assert (got.text, got.reasoning) == ("好", "想")
+    assert (got.ttft_s, got.ttfa_s, got.last_token_s) == (1.0, 3.0, 3.0)
+
+
+@pytest.mark.parametrize("finish", ["stop", "length", "content_filter", "sensitive", "eos"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        said("答案"),
+        said("答案", reasoning_content="想"),
+        said("答案", reasoning="想"),
+        said("答案", reasoning_details=[{"type": "reasoning.text", "text": "想"}]),
+        said("<think>想</think>答案"),
+        said("<think>想"),
+        said(None, refusal="I can't help with that."),
+        said(""),
+        said(None, reasoning_content="想"),
+        {"content": [{"type": "text", "text": "答案"}]},
+    ],
+)
+def test_a_stream_means_what_the_same_reply_means_whole(
+    finish: str, message: dict[str, Any]
+) -> None:
+    """Answers, refusals, truncation, and what is no answer at all."""
+    stream = streamed(sse(chunk(**message), chunk(finish), LAST))
+    try:
+        whole = CODEC.decode(reply(chat(message, finish)))
+    except BadReply:
+        with pytest.raises(BadReply):
+            STREAMED.decode(stream)
+        return
+    got = STREAMED.decode(stream)
+    for name in ("text", "reasoning", "stop_reason", "refused_by", "usage", "raw_usage", "state"):
+        assert getattr(got, name) == getattr(whole, name), name
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        sse(": keep-alive", done=False),
+        sse(done=True),
+        sse(chunk(content="你"), done=False),
+        sse(chunk(content="你"), done=True),
+        sse(chunk(content="你"), LAST),
+        sse(chunk(content="你"), done=False) + b'data: {"choices": [{"delta": {"con',
+    ],
+)
+def test_a_stream_without_its_stop_reason_is_cut_and_no_answer(body: bytes) -> None:
+    """[DONE] alone proves nothing: gateways add it to whatever they got."""
+    told = raised(streamed(body))
+    assert isinstance(told, TransportError)
+    assert isinstance(told, Retryable)
+
+
+def test_a_stream_needs_no_done_and_no_usage() -> None:
+    """Some gateways leave the one out, others the other; what was not said stays unsaid."""
+    got = STREAMED.decode(streamed(sse(chunk(content="好"), chunk("stop"), done=False)))
+    assert (got.text, got.usage, got.raw_usage) == ("好", None, {})
+
+
+def test_usage_may_stand_in_the_last_choice() -> None:
+    """Moonshot's place for it."""
+    last = chunk("stop")
+    last["choices"][0]["usage"] = {**USAGE, "cached_tokens": 12}
+    got = STREAMED.decode(streamed(sse(chunk(content="好"), last)))
+    assert got.usage == Usage(19, 10, 12)
+
+
+@pytest.mark.parametrize(
+    ("part", "kind"),
+    [
+        ({"error": {"message": "no", "code": "server_error"}}, Overloaded),
+        ({"error": {"message": "no", "code": 502}, **chunk("error")}, Overloaded),
+        ({"error": {"message": "slow down", "code": 429}}, RateLimited),
+        ({"error": {"message": "no", "type": "insufficient_quota"}}, OutOfQuota),
+        ('event: error\ndata: {"code": "Arrearage", "message": "no"}', OutOfQuota),
+        ("event: error\ndata: {}", Overloaded),
+        ("event: error\ndata: gone", BadReply),
+        ('data: {"choices"', BadReply),
+    ],
+)
+def test_an_error_within_a_stream_is_that_error(part: Any, kind: type[CallError]) -> None:
+    """Whatever was said before it, and although the status was 200."""
+    body = sse(chunk(content="半句"), part, chunk("stop"))
+    assert type(raised(streamed(body))) is kind
+
+
+def test_a_filter_within_a_stream_is_an_outcome() -> None:
+    """DashScope inspects the answer while it is written."""
+    error = {"error": {"code": "data_inspection_failed", "message": "no"}, "request_id": "r-1"}
+    got = STREAMED.decode(streamed(sse(chunk(content="半句"), error, done=False)))
+    assert (got.state, got.text, got.request_id) == ("refused", "", "r-1")
+
+
+@pytest.mark.parametrize("status", [400, 429, 500, 502])
+def test_an_error_page_with_the_type_of_a_stream_is_told_by_its_status(status: int) -> None:
+    """The type says what was asked for; the body is whatever the gateway had."""
+    for body in (b"<html>", b"", sse({"error": {"message": "no"}}, done=False), b'{"error": {}}'):
+        got = raised(streamed(body, status=status))
+        assert type(got) is type(raised(reply(b"", status)))
+
+
+def test_a_request_for_a_stream_may_be_answered_whole() -> None:
+    """And the other way round; what came is read."""
+    whole = reply(chat(said("好")))
+    assert STREAMED.decode(whole) == CODEC.decode(whole)
+    assert CODEC.decode(streamed(SAID)).text == "你好！"
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: (
@@ -521,7 +811,9 @@ JSON = st.recursive(
 
 
 @given(
-    st.binary(max_size=60) | JSON.map(codec.encode),
+    st.binary(max_size=60)
+    | JSON.map(codec.encode)
+    | st.lists(JSON, max_size=3).map(lambda parts: sse(*map(codec.encode, parts))),
     st.sampled_from([200, 204, 302, 400, 404, 429, 503]),
 )
 def test_any_bytes_are_an_answer_with_text_a_refusal_or_a_call_error(
