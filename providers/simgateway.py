@@ -101,24 +101,32 @@ class Gateway:
 
 def gateway_of(path: str, body: bytes) -> Gateway | None:
     """Who translates a request to this path, below the base URL; None: the simulator reads it itself."""
-    gemini = _GEMINI.fullmatch(path)
-    speech = _SPEECHES.get(gemini[1] if gemini else path, _SPEECHES[CHAT])
-    if gemini:
-        return Gateway(speech, path.partition("?")[0], body, streams=gemini[1].startswith("stream"))
+    if gemini := _GEMINI.fullmatch(path):
+        streams = gemini[1].startswith("stream")
+        return Gateway(_speech(path), path.partition("?")[0], body, streams=streams)
     streams = _STREAM.search(body) is not None
-    return Gateway(speech, path, body, streams=streams) if streams or path != CHAT else None
+    return Gateway(_speech(path), path, body, streams=streams) if streams or path != CHAT else None
 
 
 def error_body(path: str, trouble: Trouble) -> bytes:
-    """An error that is no affair of the simulator's, as the dialect of this path writes it."""
-    gemini = _GEMINI.fullmatch(path)
-    speech = _SPEECHES.get(gemini[1] if gemini else path, _SPEECHES[CHAT])
-    return codec.encode(speech.error(trouble))
+    """An error as the dialect of this path writes it."""
+    return codec.encode(_speech(path).error(trouble))
+
+
+def error_frame(path: str, trouble: Trouble) -> bytes:
+    """The same within a stream."""
+    return _frame(*_speech(path).error_event(trouble))
 
 
 def is_spoken(path: str) -> bool:
     """Does any dialect have this path?"""
     return path in _SPEECHES or _GEMINI.fullmatch(path) is not None
+
+
+def _speech(path: str) -> Speech:
+    """The dialect of a path; of an unknown one, chat completions."""
+    gemini = _GEMINI.fullmatch(path)
+    return _SPEECHES.get(gemini[1] if gemini else path, _SPEECHES[CHAT])
 
 
 def _as_chat(speech: Speech, path: str, body: bytes) -> bytes:

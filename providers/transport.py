@@ -86,7 +86,7 @@ class AiohttpTransport:
             allow_redirects=False,
         ) as response:
             self._answered.add(endpoint.base_url)
-            marks = _Marks(clock, started) if _streams(response) else None
+            marks = Marks(clock, started) if _streams(response) else None
             body = await _read(response, MAX_STREAM if marks else MAX_BODY, marks)
             return HttpReply(
                 response.status,
@@ -150,7 +150,7 @@ def _loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-class _Marks:
+class Marks:
     """When the bytes of a stream came: bounded, exact where the first and the last tokens stand."""
 
     def __init__(self, clock: Callable[[], float], started: float) -> None:
@@ -178,7 +178,7 @@ def _encoding(response: aiohttp.ClientResponse) -> str:
     return "" if encoding == "identity" else encoding
 
 
-async def _read(response: aiohttp.ClientResponse, cap: int, marks: _Marks | None = None) -> bytes:
+async def _read(response: aiohttp.ClientResponse, cap: int, marks: Marks | None = None) -> bytes:
     """The body, decompressed if the server compressed it unasked. Raises TransportError over the cap."""
     if (response.content_length or 0) > cap:
         response.close()

@@ -13,13 +13,30 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio
 import pytest
 
 from cache.journal import scan
-from data.schema import Answer, Intent, Judgment, Record, Settled, Trial
+from data.errors import ContextTooLong, TransportError, Unauthorized
+from data.schema import (
+    Answer,
+    Intent,
+    Judgment,
+    Message,
+    ProviderSpec,
+    Record,
+    Request,
+    Response,
+    Settled,
+    Trial,
+)
+from providers.registry import codec_of
+from providers.transport import AiohttpTransport
+from providers.wire import Endpoint
 
 if TYPE_CHECKING:
     from tests.conftest import Ended, Program
@@ -38,9 +55,15 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The base URL of a llama.cpp server with the tiny model."""
-    folder = tmp_path_factory.mktemp("llama")
+    with serving(tmp_path_factory.mktemp("llama")) as url:
+        yield url
+
+
+@contextmanager
+def serving(folder: Path, *key: str) -> Iterator[str]:
+    """A server of its own, for as long as the block runs."""
     with (folder / "log").open("wb") as log:
-        command = [PYTHON, str(SCRIPT), str(folder)]
+        command = [PYTHON, str(SCRIPT), str(folder), *key]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log)
         try:
             url = first_line(process)
@@ -76,8 +99,12 @@ def wait_until_ready(url: str, deadline_s: float = 60.0) -> None:
 
 def written_by(url: str) -> int:
     """Tokens that the server has generated in its life, by its own count."""
+    return metric(url, "tokens_predicted_total")
+
+
+def metric(url: str, name: str) -> int:
     with urllib.request.urlopen(url.removesuffix("/v1") + "/metrics", timeout=10) as reply:
-        found = re.search(rb"^llamacpp:tokens_predicted_total (\d+)", reply.read(), re.MULTILINE)
+        found = re.search(rf"^llamacpp:{name} (\d+)".encode(), reply.read(), re.MULTILINE)
     assert found
     return int(found[1])
 
@@ -182,3 +209,148 @@ def test_a_killed_run_goes_on_and_buys_again_only_what_was_in_flight(
     assert lost <= 2 * CONCURRENCY
     ours = counts(program)["output_tokens"]
     assert ours <= written_by(server) - before <= ours + lost * MAX_TOKENS
+
+
+# --- dialects ----------------------------------------------------------------------------------
+
+APIS = ("openai-chat", "openai-responses", "anthropic")
+each_dialect = pytest.mark.parametrize(
+    ("api", "stream"), [(api, stream) for api in APIS for stream in (False, True)]
+)
+
+
+def ask(url: str, api: str, stream: bool, text: str, limit: int, **more: Any) -> Response:
+    """One call with our own transport and codec. Raises CallError."""
+    key, timeout_s = more.pop("key", ""), more.pop("timeout_s", 60.0)
+    codec = codec_of(ProviderSpec(name="p", api=api, base_url=url, stream=stream))
+    messages = (Message("system", "s"), Message("user", text))
+    request = Request(
+        model="tiny-random", messages=messages, max_tokens=limit, temperature=0.0, **more
+    )
+
+    async def main() -> Response:
+        transport = AiohttpTransport(1)
+        try:
+            endpoint = Endpoint(url, codec.authorize(key), timeout_s)
+            return codec.decode(await transport.send(codec.encode(request), endpoint))
+        finally:
+            await transport.aclose()
+
+    return anyio.run(main)
+
+
+@each_dialect
+def test_each_dialect_reads_real_inference(server: str, api: str, stream: bool) -> None:
+    """Text, counts by the server's own count, and times only where the reply was streamed."""
+    before = written_by(server)
+    got = ask(server, api, stream, f"这是{api}的第{int(stream)}个问题。", MAX_TOKENS)
+    assert got.usage is not None
+    assert got.usage.output_tokens == written_by(server) - before
+    assert got.text
+    assert (got.served_model, got.simulated, got.flags) == ("tiny-random", False, ())
+    assert got.raw_usage
+    if stream:
+        assert got.ttft_s is not None
+        assert got.last_token_s is not None
+        assert 0 < got.ttft_s == got.ttfa_s < got.last_token_s <= got.latency_s
+    else:
+        assert (got.ttft_s, got.ttfa_s, got.last_token_s) == (None, None, None)
+
+
+@each_dialect
+def test_cached_tokens_are_part_of_the_input_in_every_dialect(
+    server: str, api: str, stream: bool
+) -> None:
+    """Anthropic's input_tokens leave them out, the others' do not; our meaning is one."""
+    text = f"缓存{api}{stream}" * 30
+    first, again = (ask(server, api, stream, text, 4) for _ in range(2))
+    assert first.usage is not None
+    assert again.usage is not None
+    assert again.usage.input_tokens == first.usage.input_tokens > 200
+    assert first.usage.cached_tokens < 100 < again.usage.cached_tokens
+    assert again.usage.cached_tokens <= again.usage.input_tokens
+
+
+@each_dialect
+def test_a_prompt_that_does_not_fit_is_told_so(server: str, api: str, stream: bool) -> None:
+    """Before anything is streamed: status 400 and an error object."""
+    with pytest.raises(ContextTooLong, match="context size"):
+        ask(server, api, stream, "长" * 40_000, 8)
+
+
+def test_a_truncated_answer_is_told_so(server: str) -> None:
+    """Not by llama.cpp's Responses, which says `completed` whatever happened; see docs/dialects.md."""
+    for api in ("openai-chat", "anthropic"):
+        for stream in (False, True):
+            assert ask(server, api, stream, "你好", 4).state == "truncated"
+
+
+def test_a_stream_that_we_give_up_stops_costing(server: str) -> None:
+    """The server notices that nobody listens, and frees the place long before the answer's end."""
+    for api in APIS:
+        before = written_by(server)
+        with pytest.raises(TransportError, match="within"):
+            ask(server, api, True, "长篇大论", 12_000, timeout_s=0.5)
+        end = time.monotonic() + 20
+        while metric(server, "requests_processing"):
+            assert time.monotonic() < end, "it goes on although nobody listens"
+            time.sleep(0.02)
+        assert written_by(server) - before < 11_000
+
+
+def test_many_streams_over_few_connections_all_arrive(server: str) -> None:
+    """This server closes a connection after a stream without saying so; no call is lost to that."""
+    codec = codec_of(ProviderSpec(name="p", api="openai-chat", base_url=server, stream=True))
+
+    async def several(transport: AiohttpTransport, start: int, found: list[Response]) -> None:
+        for n in range(start, start + 20):
+            message = Message("user", f"问题{n}")
+            request = Request(model="tiny-random", messages=(message,), max_tokens=3)
+            reply = await transport.send(codec.encode(request), Endpoint(server, {}, 60.0))
+            found.append(codec.decode(reply))
+
+    async def main() -> list[Response]:
+        transport, found = AiohttpTransport(2), list[Response]()
+        try:
+            async with anyio.create_task_group() as group:
+                for start in (0, 20):
+                    group.start_soon(several, transport, start, found)
+        finally:
+            await transport.aclose()
+        return found
+
+    assert len(anyio.run(main)) == 40
+
+
+def test_a_wrong_key_stops_the_account(tmp_path: Path) -> None:
+    """Whichever header carries it."""
+    with serving(tmp_path, "sk-right") as url:
+        for api in APIS:
+            assert ask(url, api, True, "你好", 3, key="sk-right").text
+            with pytest.raises(Unauthorized):
+                ask(url, api, False, "你好", 3, key="sk-wrong")
+            with pytest.raises(Unauthorized):
+                ask(url, api, True, "你好", 3)
+
+
+def test_a_sweep_of_several_dialects_counts_what_the_server_counts(
+    server: str, program: Program
+) -> None:
+    """Streamed and whole, as answers and as judgments, with one journal."""
+    accounts = {"chat": ("openai-chat", "true"), "msg": ("anthropic", "true")}
+    accounts["resp"] = ("openai-responses", "false")
+    text = 'name = "s"\nbenchmark = "mini"\nasks = 1\n'
+    for name, (api, stream) in accounts.items():
+        text += f'[providers.{name}]\napi = "{api}"\nstream = {stream}\nbase_url = "{server}"\n'
+        party = f'name = "{name}"\nprovider = "{name}"\nmodel = "tiny-random"\nmax_tokens = 16\n'
+        text += f"[[models]]\n{party}[[judges]]\n{party}"
+    (program.folder / "s.toml").write_text(text, encoding="utf-8")
+    before = written_by(server)
+    ended = program.run("run", "s.toml", "--limit", "4", "--progress", "none", timeout_s=120)
+    assert ended.code == 0, ended
+    found = counts(program)
+    assert (found["failed"], found["possibly_billed"]) == (0, 0)
+    assert found["output_tokens"] == written_by(server) - before
+    answers = [r for r in records(program) if isinstance(r, Answer)]
+    streamed = {a.trial.model for a in answers if a.response.ttft_s is not None}
+    assert streamed == {"chat", "msg"}

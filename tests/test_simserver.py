@@ -18,15 +18,16 @@ import anyio.lowlevel
 import pytest
 
 from data import codec
-from data.errors import ConfigError, RateLimited, TransportError, Unauthorized
+from data.errors import ConfigError, RateLimited, TransportError, Unauthorized, WrongAddress
 from data.schema import Benchmark, Message, Question, Request
 from providers.openai import OpenAIChat
 from providers.persona import Cast
+from providers.registry import DIALECTS, STREAMED
 from providers.scorebook import published
 from providers.simserver import MAX_BODY, SimServer, serve_in_thread
 from providers.simulator import SimOptions, Simulator
 from providers.transport import AiohttpTransport
-from providers.wire import Endpoint, HttpRequest
+from providers.wire import Endpoint, HttpReply, HttpRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -36,6 +37,9 @@ QUESTIONS = tuple(Question(n, "专业能力", "历史", (f"第{n}题是什么？
 CAST = Cast(0, [Benchmark(name="b", title="b", questions=QUESTIONS, sha256="")], [published()])
 FAST = SimOptions(latency_s=0.0)
 CODEC = OpenAIChat()
+
+
+PLAIN = Request(model="qwen-7b-chat", messages=(Message("user", "第1题是什么？"),))
 
 
 def post(text: str = "第1题是什么？") -> HttpRequest:
@@ -165,6 +169,75 @@ def test_a_key_is_asked_for_where_one_is_set() -> None:
         assert server.statistics().requests == 1
 
     really(talk, api_key="sk-right")
+
+
+@pytest.mark.parametrize(
+    ("api", "header"),
+    [("anthropic", "x-api-key"), ("gemini", "x-goog-api-key"), ("openai-responses", "")],
+)
+def test_each_dialect_has_its_own_address_key_and_errors(api: str, header: str) -> None:
+    """So that one sweep can speak four dialects with one server."""
+    codec_ = DIALECTS[api]
+    request = codec_.encode(
+        Request(model="qwen-7b-chat", messages=(Message("user", "第1题是什么？"),), max_tokens=2000)
+    )
+
+    async def talk(transport: AiohttpTransport, endpoint: Endpoint, server: SimServer) -> None:
+        base = server.url + ("beta" if api == "gemini" else "")
+        good = Endpoint(base, codec_.authorize("sk-right"), 10.0)
+        answer = codec_.decode(await transport.send(request, good))
+        assert answer.text.startswith("〔simulated qwen-7b-chat 1 0〕")
+        assert not header or good.headers[header] == "sk-right"
+        wrong = Endpoint(base, codec_.authorize("sk-wrong"), 10.0)
+        with pytest.raises(Unauthorized):
+            codec_.decode(await transport.send(request, wrong))
+        nowhere = Endpoint(server.url + "/x", codec_.authorize("sk-right"), 10.0)
+        with pytest.raises(WrongAddress):
+            codec_.decode(await transport.send(request, nowhere))
+
+    really(talk, api_key="sk-right")
+
+
+# --- streams -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("api", sorted(STREAMED))
+def test_a_stream_comes_piece_by_piece_and_its_times_are_the_servers(api: str) -> None:
+    """What the client measures is what the simulator has set, but for the machine's own slowness."""
+    codec_ = STREAMED[api]
+    options = SimOptions(latency_s=0.4, latency_spread=0.0)
+    request = codec_.encode(
+        Request(model="qwen-7b-chat", messages=(Message("user", "第1题是什么？"),), max_tokens=2000)
+    )
+
+    async def talk(transport: AiohttpTransport, endpoint: Endpoint, server: SimServer) -> None:
+        base = server.url + ("beta" if api == "gemini" else "")
+        got = codec_.decode(await transport.send(request, Endpoint(base, {}, 10.0)))
+        truth = Simulator(options, CAST).reply_to(request.path, request.body, 0.0)
+        meant = codec_.decode(HttpReply(200, truth.headers, truth.body, marks=truth.pieces))
+        assert got.text == meant.text
+        for name in ("ttft_s", "ttfa_s", "last_token_s"):
+            measured, set_ = getattr(got, name), getattr(meant, name)
+            assert set_ <= measured < set_ + 0.25, name
+        assert got.ttft_s is not None
+        assert got.latency_s > 2 * got.ttft_s
+        assert server.statistics().in_flight == 0
+
+    really(talk, options)
+
+
+def test_who_leaves_in_the_middle_of_a_stream_frees_the_place() -> None:
+    """Nobody writes to a client that is gone."""
+    codec_ = STREAMED["openai-chat"]
+
+    async def talk(transport: AiohttpTransport, endpoint: Endpoint, server: SimServer) -> None:
+        short = Endpoint(server.url, {}, 0.3)
+        with pytest.raises(TransportError, match="within"):
+            await transport.send(codec_.encode(PLAIN), short)
+        while server.statistics().in_flight:  # really() ends this if it never does
+            await anyio.lowlevel.checkpoint()
+
+    really(talk, SimOptions(latency_s=8.0, latency_spread=0.0))
 
 
 def test_models_and_statistics_can_be_looked_at() -> None:

@@ -14,7 +14,15 @@ from typing import Any
 import pytest
 
 from data.errors import ConfigError, TransportError
-from providers.transport import MAX_BODY, AiohttpTransport
+from providers.transport import (
+    FIRST_MARKS,
+    LAST_MARKS,
+    MAX_BODY,
+    MAX_STREAM,
+    STALE_S,
+    AiohttpTransport,
+    Marks,
+)
 from providers.wire import Endpoint, HttpReply, HttpRequest
 
 KEY = "sk-canary-7f3a9b2c"
@@ -207,6 +215,148 @@ def test_an_endpoint_does_not_show_its_key() -> None:
     endpoint = Endpoint("http://h/v1/", HEADERS, 1.0, KEY)
     assert repr(endpoint) == "<Endpoint http://h/v1>"
     assert KEY not in f"{endpoint} {AiohttpTransport!r}"
+
+
+def test_a_model_in_the_path_stays_where_it_was_put() -> None:
+    """What a codec has escaped is not unescaped on the way."""
+    path = "/models/..%2F..%2Fx%3Fkey%23f:streamGenerateContent?alt=sse"
+
+    async def main() -> Server:
+        async with hostile(raw(http(b"{}"))) as (server, transport):
+            await transport.send(HttpRequest(path, b"{}"), Endpoint(f"{server.url}/v1", {}, 9.0))
+            return server
+
+    (seen,) = asyncio.run(main()).seen
+    assert seen.head.startswith(f"POST /v1{path} HTTP/1.1\r\n")
+
+
+# --- streams -----------------------------------------------------------------------------------
+
+STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+
+
+def slowly(*chunks: bytes, pause_s: float = 0.05) -> Play:
+    """Send a stream's chunks with a pause before each."""
+
+    async def play(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        writer.write(STREAM_HEAD)
+        for chunk in chunks:
+            await asyncio.sleep(pause_s)
+            writer.write(chunk)
+            await writer.drain()
+        return False
+
+    return play
+
+
+def test_a_stream_comes_with_the_times_of_its_pieces() -> None:
+    """Bytes so far and seconds since sending, both rising, up to the whole body."""
+    _, [reply] = succeeds(slowly(b": wait\n\n", b"data: a\n\n", b"data: b\n\n"))
+    assert reply.body == b": wait\n\ndata: a\n\ndata: b\n\n"
+    assert [size for size, _ in reply.marks] == [8, 17, 26]
+    times = [at_s for _, at_s in reply.marks]
+    assert 0.05 <= times[0] < times[1] < times[2] <= reply.latency_s
+    assert times[2] - times[0] >= 0.1
+
+
+def test_other_replies_have_no_marks() -> None:
+    """Nor has a stream that was compressed on the way: its bytes are not those of the body."""
+    assert succeeds(raw(http(b"{}")))[1][0].marks == ()
+    kind = "Content-Type: text/event-stream"
+    compressed = http(gzip.compress(b"data: a\n\n"), kind, "Content-Encoding: gzip")
+    [reply] = succeeds(raw(compressed))[1]
+    assert (reply.body, reply.marks) == (b"data: a\n\n", ())
+
+
+def test_marks_of_an_endless_stream_are_bounded() -> None:
+    """The first and the last are exact; in between the next one that was noted stands in."""
+    clock = iter(range(10**6))
+    marks = Marks(lambda: float(next(clock)), 0.0)
+    for size in range(1, 5001):
+        marks.note(size)
+    noted = marks.noted
+    assert len(noted) == FIRST_MARKS + LAST_MARKS
+    assert list(noted) == sorted(noted)
+    assert noted[FIRST_MARKS - 1] == (FIRST_MARKS, FIRST_MARKS - 1.0)
+    assert noted[-1] == (5000, 4999.0)
+
+
+def test_a_stream_is_read_up_to_a_limit_of_its_own() -> None:
+    """Longer than that of other bodies, since every token has a frame around it."""
+    chunk = b": " + b"x" * ((1 << 20) - 4) + b"\n\n"
+    limit = MAX_STREAM // len(chunk)
+    assert "longer than" in fails(flood(STREAM_HEAD, chunk, limit + 8))
+    _, [reply] = succeeds(flood(STREAM_HEAD, chunk, limit - 1))
+    assert len(reply.body) > MAX_BODY
+
+
+def test_a_cut_stream_is_no_reply() -> None:
+    """By its chunk lengths the transport knows that something is missing."""
+    head = STREAM_HEAD.replace(b"Connection: close", b"Transfer-Encoding: chunked")
+    assert "not completed" in fails(raw(head + b"9\r\ndata: a\n\n\r\n"))
+
+
+# --- connections that were kept ----------------------------------------------------------------
+
+
+def hanging_up(count: int) -> Play:
+    """Answer so many requests; close each connection without a word when its second one comes."""
+    answered = 0
+
+    async def play(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        nonlocal answered
+        if answered == count or answered > seen.connection - 1:
+            return False
+        answered += 1
+        writer.write(http(b"{}"))
+        await writer.drain()
+        return True
+
+    return play
+
+
+def test_a_kept_connection_that_was_closed_costs_no_attempt() -> None:
+    """The request was never read, so it is sent once more, at once, on a new connection."""
+    server, replies = succeeds(hanging_up(3), count=3)
+    assert [reply.status for reply in replies] == [200] * 3
+    assert server.connections == 3
+
+
+def test_a_server_that_has_never_answered_is_not_asked_twice() -> None:
+    """Nothing was kept that could have been closed."""
+
+    async def main() -> int:
+        async with hostile(hanging_up(0)) as (server, transport):
+            with pytest.raises(TransportError):
+                await ask(server, transport)
+            return server.connections
+
+    assert asyncio.run(main()) == 1
+
+
+def test_a_request_that_was_worked_on_is_not_sent_again() -> None:
+    """It may have been billed; whether to pay twice is the engine's decision."""
+
+    async def play(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        if seen.connection > 1 or len(server_seen) > 1:
+            return False
+        server_seen.append(seen)
+        if len(server_seen) == 1:
+            writer.write(http(b"{}"))
+            return True
+        await asyncio.sleep(STALE_S + 0.1)
+        return False
+
+    server_seen: list[Seen] = []
+
+    async def main() -> int:
+        async with hostile(play) as (server, transport):
+            await ask(server, transport)
+            with pytest.raises(TransportError):
+                await ask(server, transport)
+            return len(server.seen)
+
+    assert asyncio.run(main()) == 2
 
 
 # --- bodies without measure --------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """A language model of random numbers, served by llama.cpp: real inference, nothing to download.
 
-    PYTHON tests/tiny_model.py FOLDER      writes FOLDER/tiny.gguf, serves it on a free loopback port,
-                                           prints the base URL, and goes on until it is ended
+    PYTHON tests/tiny_model.py FOLDER [KEY]   writes FOLDER/tiny.gguf, serves it on a free loopback port,
+                                              prints the base URL, and goes on until it is ended;
+                                              with a key, requests must carry it
 
 PYTHON is one that has the packages gguf and xllamacpp; this file imports nothing else of the project.
 
@@ -95,7 +96,7 @@ def write(path: Path) -> None:
     file.close()
 
 
-def serve(path: Path) -> None:
+def serve(path: Path, key: str) -> None:
     """Until somebody ends the process."""
     import xllamacpp  # type: ignore[import-not-found]
 
@@ -111,6 +112,8 @@ def serve(path: Path) -> None:
     settings.endpoint_metrics = True
     settings.warmup = False
     settings.verbosity = 0
+    if key:
+        settings.api_keys = [key]
     server = xllamacpp.Server(settings)
     print(f"{server.listening_address}/v1", flush=True)
     threading.Event().wait()
@@ -119,4 +122,4 @@ def serve(path: Path) -> None:
 if __name__ == "__main__":
     model = Path(sys.argv[1]) / "tiny.gguf"
     write(model)
-    serve(model)
+    serve(model, sys.argv[2] if len(sys.argv) > 2 else "")
