@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import zlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
@@ -28,9 +28,13 @@ FIRST_MARKS, LAST_MARKS = 1024, 64
 """How many arrivals are noted of a stream's beginning and end; between them the next noted one counts."""
 CONNECT_S = 30.0
 STALE_S = 0.5
+STALE_PAUSES_S = (0.02, 0.05)
 """A kept connection may have been closed by the server meanwhile (llama.cpp closes it after a stream and
-does not say so); then the request was never read. So one that fails this soon, before any byte of a
-reply, is sent once more, at once: a request that was worked on takes longer than that to fail."""
+does not say so); then the request was never read. So one that fails within STALE_S, before any byte of a
+reply, is sent again after such a pause, in which the loop hears of all connections that were closed. A
+request that was worked on takes longer than that to fail, and is not sent again here."""
+MOST_KEPT = 128
+"""Every reply allows for two such requests, up to so many: a server that only hangs up uses them up."""
 BASE_HEADERS: Mapping[str, str] = {
     "Content-Type": "application/json",
     "Accept": "application/json",
@@ -51,22 +55,24 @@ class AiohttpTransport:
             headers=BASE_HEADERS,
         )
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
-        self._answered: set[str] = set()
-        """Base URLs that have answered, so a connection to them may have been kept alive."""
+        self._kept: Counter[str] = Counter()
+        """By base URL: how many more requests may be taken for ones that met a stale connection."""
 
     async def send(self, request: HttpRequest, endpoint: Endpoint) -> HttpReply:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+        clock = asyncio.get_running_loop().time
+        started = clock()
         try:
-            try:
-                return await self._exchange(request, endpoint, started)
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                kept_alive = endpoint.base_url in self._answered
-                if isinstance(error, aiohttp.ClientConnectorError) or not kept_alive:
-                    raise
-                if loop.time() - started > STALE_S:
-                    raise
-                return await self._exchange(request, endpoint, started)
+            for pause_s in STALE_PAUSES_S:
+                sent = clock()
+                try:
+                    return await self._exchange(request, endpoint, started)
+                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
+                    stale = self._kept[endpoint.base_url] > 0 and clock() - sent < STALE_S
+                    if not stale or isinstance(error, aiohttp.ClientConnectorError):
+                        raise
+                self._kept[endpoint.base_url] -= 1
+                await asyncio.sleep(pause_s)
+            return await self._exchange(request, endpoint, started)
         except TimeoutError:
             raise TransportError(f"no whole reply within {endpoint.timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -85,7 +91,7 @@ class AiohttpTransport:
             timeout=self._timeout(endpoint.timeout_s),
             allow_redirects=False,
         ) as response:
-            self._answered.add(endpoint.base_url)
+            self._kept[endpoint.base_url] = min(self._kept[endpoint.base_url] + 2, MOST_KEPT)
             marks = Marks(clock, started) if _streams(response) else None
             body = await _read(response, MAX_STREAM if marks else MAX_BODY, marks)
             return HttpReply(

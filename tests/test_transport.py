@@ -322,6 +322,20 @@ def test_a_kept_connection_that_was_closed_costs_no_attempt() -> None:
     assert server.connections == 3
 
 
+def test_a_server_that_only_hangs_up_is_soon_asked_once_only() -> None:
+    """Each reply allows for two requests that were never read; then every failure is one."""
+
+    async def main() -> int:
+        async with hostile(hanging_up(1)) as (server, transport):
+            await ask(server, transport)
+            for _ in range(10):
+                with pytest.raises(TransportError):
+                    await ask(server, transport)
+            return len(server.seen)
+
+    assert asyncio.run(main()) == 1 + 10 + 2
+
+
 def test_a_server_that_has_never_answered_is_not_asked_twice() -> None:
     """Nothing was kept that could have been closed."""
 
