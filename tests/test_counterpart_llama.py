@@ -251,6 +251,7 @@ def test_each_dialect_reads_real_inference(server: str, api: str, stream: bool) 
     assert got.raw_usage
     if stream:
         assert got.ttft_s is not None
+        assert got.ttfa_s is not None
         assert got.last_token_s is not None
         assert 0 < got.ttft_s == got.ttfa_s < got.last_token_s <= got.latency_s
     else:
