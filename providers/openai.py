@@ -99,7 +99,7 @@ def _answer(body: Mapping[str, Any], reply: HttpReply) -> Response:
     choices = body.get("choices")
     choice = object_of(choices[0]) if isinstance(choices, list) and choices else {}
     message = choice.get("message")
-    if not isinstance(message, Mapping):
+    if not isinstance(message, dict):
         raise BadReply(f"no choice in the reply: {excerpt(reply)}", status=200)
     reason = str(choice.get("finish_reason") or "stop")
     if reason in BROKEN_OFF:
@@ -132,16 +132,15 @@ def _said(message: Mapping[str, Any]) -> str:
 
 def _thought(message: Mapping[str, Any]) -> str:
     """The thinking in a message or delta, under whichever name it stands; no name adds to another."""
-    for name in ("reasoning_content", "reasoning"):
-        if text := text_of(message.get(name)):
-            return text
-    return "".join(_parts_of_thought(message))
+    text = text_of(message.get("reasoning_content")) or text_of(message.get("reasoning"))
+    return text or "".join(_parts_of_thought(message))
 
 
 def _parts_of_thought(message: Mapping[str, Any]) -> Iterator[str]:
     """Thinking in lists: OpenRouter's `reasoning_details`, Mistral's parts of type `thinking`."""
-    for detail in objects_in(message.get("reasoning_details")):
-        yield text_of(detail.get("text")) or text_of(detail.get("summary"))
+    if "reasoning_details" in message:
+        for detail in objects_in(message["reasoning_details"]):
+            yield text_of(detail.get("text")) or text_of(detail.get("summary"))
     for part in objects_in(message.get("content")):
         for thought in objects_in(part.get("thinking")):
             yield text_of(thought.get("text"))

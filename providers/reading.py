@@ -60,9 +60,9 @@ def error_in(body: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """
     error = body.get("error")
     if error:
-        return error if isinstance(error, Mapping) else {"message": error}
+        return error if isinstance(error, dict) else {"message": error}
     base = body.get("base_resp")
-    if isinstance(base, Mapping) and base.get("status_code"):
+    if isinstance(base, dict) and base.get("status_code"):
         return {"code": base["status_code"], "message": base.get("status_msg")}
     if body.get("error_code"):
         return {"code": body["error_code"], "message": body.get("error_msg")}
@@ -83,12 +83,12 @@ def text_of(value: object) -> str:
 
 def object_of(value: object) -> Mapping[str, Any]:
     """The object, or an empty one for what is none."""
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def objects_in(value: object) -> list[Mapping[str, Any]]:
     """The objects of an array, or none for what is none."""
-    return [v for v in value if isinstance(v, Mapping)] if isinstance(value, list) else []
+    return [v for v in value if isinstance(v, dict)] if isinstance(value, list) else []
 
 
 def excerpt(reply: HttpReply) -> str:
@@ -187,9 +187,10 @@ def _refusal_or_raise(
 
 def _request_id(reply: HttpReply, body: Mapping[str, Any]) -> str:
     """What a provider's support asks for: from a header, else from the body."""
-    found = [reply.headers.get(name, "") for name in _ID_HEADERS]
-    found += [text_of(body.get(name)) for name in _ID_MEMBERS]
-    return next(filter(None, found), "")
+    for name in _ID_HEADERS:
+        if found := reply.headers.get(name):
+            return found
+    return next(filter(None, (text_of(body.get(name)) for name in _ID_MEMBERS)), "")
 
 
 # --- completing --------------------------------------------------------------------------------
@@ -199,7 +200,7 @@ def _completed(found: Response, reply: HttpReply, whole: Whole) -> Response:
     """With thinking set apart and all that is known of the exchange. Raises BadReply for no answer."""
     text, reasoning, stop, flags = found.text, found.reasoning, found.stop_reason, found.flags
     start = 0
-    if text.lstrip().startswith(OPENING):
+    if OPENING in text[:256] and text.lstrip().startswith(OPENING):
         thinking, text, start = _set_apart(text)
         reasoning = "\n".join(filter(None, (reasoning, thinking)))
         if start < 0 and stop != "content_filter":

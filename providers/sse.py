@@ -43,6 +43,8 @@ class Event(Struct, frozen=True):
 def is_stream(reply: HttpReply) -> bool:
     """Is the body an event stream? What came decides, not what was asked for: some servers answer a
     request for a stream with plain JSON, and some stream unasked."""
+    if reply.body[:1] == b"{":
+        return False
     start = reply.body[:4096].removeprefix(_BOM).lstrip()
     if start.startswith((b"{", b"[")):
         return False

@@ -20,7 +20,6 @@ Sources: the `usage` objects of the four API references and of the official SDKs
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from data.schema import Struct, Usage
@@ -99,19 +98,17 @@ def gemini_usage(raw: object) -> Counted:
 def numbers(raw: object, depth: int = DEEPEST) -> dict[str, Any]:
     """All finite numbers of an object under their own names, nested as they were; the rest is left out."""
     kept: dict[str, Any] = {}
-    for name, value in raw.items() if isinstance(raw, Mapping) else ():
+    for name, value in raw.items() if isinstance(raw, dict) else ():
         if len(kept) == MOST_NUMBERS:
             break
-        inner = numbers(value, depth - 1) if isinstance(value, Mapping) and depth else None
+        inner = numbers(value, depth - 1) if isinstance(value, dict) and depth else None
         if len(name) <= LONGEST_NAME and (inner or _is_number(value)):
             kept[name] = inner or value
     return kept
 
 
-def _is_number(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return abs(value) < 2**63  # which NaN is not, either
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < 2**63  # which NaN is not, either
 
 
 def _checked(raw: object, usage: Usage, total: int | None) -> Counted:
@@ -132,6 +129,5 @@ def _checked(raw: object, usage: Usage, total: int | None) -> Counted:
 def _count(raw: object, *path: str) -> int | None:
     """A believable token count at this place."""
     for name in path:
-        raw = raw.get(name) if isinstance(raw, Mapping) else None
-    sane = isinstance(raw, int) and not isinstance(raw, bool) and 0 <= raw <= MOST_TOKENS
-    return raw if sane else None  # type: ignore[return-value]
+        raw = raw.get(name) if isinstance(raw, dict) else None
+    return raw if type(raw) is int and 0 <= raw <= MOST_TOKENS else None  # a bool is no count
