@@ -189,12 +189,14 @@ class Response(Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: int = 1
     cached: bool = False
     simulated: bool = False
+    refused_by: RefusedBy = ""
+    """Whose refusal this is, if it is one: the provider's filter, or the model in its own words."""
+    refusal_code: str = ""
+    """What the provider calls its refusal: `1301`, `content_filter`, `data_inspection_failed`, …"""
     ttfa_s: float | None = None
     """Streams only: to the first token of the answer itself; equals ttft_s where nothing was thought."""
     last_token_s: float | None = None
     """Streams only: to the last token; what follows it is the usage and the end."""
-    refused_by: RefusedBy = ""
-    """Of a refusal: the provider's filter stopped it, or the model itself declined."""
     upstream: str = ""
     """Behind a gateway: who really answered."""
     raw_usage: dict[str, Any] = {}

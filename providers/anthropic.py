@@ -122,13 +122,15 @@ def _answer(body: Mapping[str, Any], reply: HttpReply) -> Response:
     reason = text_of(body.get("stop_reason")) or "end_turn"
     stop = STOP_REASONS.get(reason, "other")
     text = "".join(text_of(b.get("text")) for b in blocks)
-    if not text and stop == "content_filter":
-        text = text_of(object_of(body.get("stop_details")).get("explanation"))
+    refused, why = stop == "content_filter", object_of(body.get("stop_details"))
+    if refused and not text:
+        text = text_of(why.get("explanation"))
     counted = anthropic_usage(body.get("usage"))
     return Response(
         text=text,
         stop_reason=stop,
-        refused_by="provider" if stop == "content_filter" else "",
+        refused_by="provider" if refused else "",
+        refusal_code=(text_of(why.get("category")) or reason) if refused else "",
         reasoning="\n".join(filter(None, (text_of(b.get("thinking")) for b in blocks))),
         usage=counted.usage,
         raw_usage=counted.raw,

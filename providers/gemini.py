@@ -130,6 +130,7 @@ def _answer(body: Mapping[str, Any], reply: HttpReply) -> Response:
         text=_text(parts, thoughts=False),
         stop_reason=stop,
         refused_by="provider" if stop == "content_filter" else "",
+        refusal_code=(_blocked(body) or reason) if stop == "content_filter" else "",
         reasoning=_text(parts, thoughts=True),
         usage=counted.usage,
         raw_usage=counted.raw,

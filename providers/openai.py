@@ -112,6 +112,7 @@ def _answer(body: Mapping[str, Any], reply: HttpReply) -> Response:
         text=text or refusal,
         stop_reason=stop,
         refused_by="model" if declined else "provider" if stop == "content_filter" else "",
+        refusal_code="refusal" if declined else reason if stop == "content_filter" else "",
         reasoning=_thought(message),
         usage=counted.usage,
         raw_usage=counted.raw,

@@ -173,6 +173,7 @@ def _refusal_or_raise(
             text="",
             stop_reason="content_filter",
             refused_by="provider",
+            refusal_code=_code_of(reply, error),
             request_id=request_id,
             latency_s=reply.latency_s,
         )
@@ -183,6 +184,13 @@ def _refusal_or_raise(
         retry_after_s=told_wait_s(reply.headers, error or reply.body),
         request_id=request_id,
     )
+
+
+def _code_of(reply: HttpReply, error: Mapping[str, Any]) -> str:
+    """The provider's own name for what happened."""
+    named = (error.get(name) for name in ("code", "type", "status"))
+    found = next((str(n) for n in named if n and isinstance(n, str | int)), f"HTTP {reply.status}")
+    return printable(found, limit=80)
 
 
 def _request_id(reply: HttpReply, body: Mapping[str, Any]) -> str:

@@ -100,6 +100,7 @@ def _answer(body: Mapping[str, Any], reply: HttpReply) -> Response:
         text=text or refusal,
         stop_reason=stop,
         refused_by=refused_by,
+        refusal_code={"": "", "model": "refusal", "provider": "content_filter"}[refused_by],
         reasoning=_thought(body),
         usage=counted.usage,
         raw_usage=counted.raw,

@@ -194,6 +194,8 @@ def test_a_refusal_before_the_first_word_keeps_its_explanation() -> None:
     whole = CODEC.decode(reply(message(stop="refusal", stop_details=why)))
     got = CODEC.decode(streamed(stream(stop="refusal", stop_details=why)))
     assert (whole.text, whole.state) == (got.text, got.state) == ("declined", "refused")
+    assert whole.refusal_code == got.refusal_code == "bio"
+    assert CODEC.decode(reply(message("a", stop="refusal"))).refusal_code == "refusal"
 
 
 @pytest.mark.parametrize("block", [thinking("想"), thinking(""), {"type": "redacted_thinking"}])

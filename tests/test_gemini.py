@@ -188,13 +188,15 @@ def test_a_blocked_prompt_has_no_candidates_and_is_refused(reason: str) -> None:
     blocked = {"promptFeedback": {"blockReason": reason}, "usageMetadata": {"promptTokenCount": 9}}
     for got in (CODEC.decode(reply(blocked)), CODEC.decode(streamed(stream(blocked)))):
         assert (got.state, got.text, got.refused_by) == ("refused", "", "provider")
+        assert got.refusal_code == reason
         assert got.usage == Usage(9, 0)
 
 
 def test_a_filtered_answer_has_no_content() -> None:
     """A candidate with nothing but its reason."""
     bare = {"candidates": [{"finishReason": "SAFETY", "index": 0}], "usageMetadata": COUNTS}
-    assert CODEC.decode(reply(bare)).state == "refused"
+    got = CODEC.decode(reply(bare))
+    assert (got.state, got.refusal_code) == ("refused", "SAFETY")
 
 
 def test_thinking_that_used_up_all_tokens_is_a_truncated_answer() -> None:

@@ -260,6 +260,7 @@ def test_a_filtered_answer_may_be_empty(content: str | None) -> None:
     """Azure sends no content at all."""
     got = CODEC.decode(reply(chat(said(content), "content_filter")))
     assert (got.state, got.refused_by) == ("refused", "provider")
+    assert got.refusal_code == "content_filter"
 
 
 def test_a_gateway_says_who_answered() -> None:
@@ -273,7 +274,7 @@ def test_a_models_own_refusal_field_is_a_refusal() -> None:
     """`message.refusal` with null content: final, and not asked again."""
     got = CODEC.decode(reply(chat(said(None, refusal="I can't help with that."))))
     assert (got.state, got.text) == ("refused", "I can't help with that.")
-    assert got.refused_by == "model"
+    assert (got.refused_by, got.refusal_code) == ("model", "refusal")
     assert CODEC.decode(reply(chat(said("好", refusal=None)))).state == "answered"
 
 
@@ -532,6 +533,7 @@ def test_a_content_filter_is_an_outcome_whatever_status_it_comes_with(got: HttpR
     response = CODEC.decode(got)
     assert (response.state, response.text, response.latency_s) == ("refused", "", 1.5)
     assert response.refused_by == "provider"
+    assert response.refusal_code
 
 
 def test_a_redirect_is_named_and_its_target_is_not_followed() -> None:

@@ -268,6 +268,7 @@ def test_a_policy_is_an_outcome(error: dict[str, str]) -> None:
     """Refused by the provider: never retried."""
     got = CODEC.decode(reply(response(status="failed", error=error)))
     assert (got.state, got.refused_by, got.request_id) == ("refused", "provider", "resp_67ccd3a9")
+    assert got.refusal_code == error["code"]
 
 
 @pytest.mark.parametrize(
