@@ -16,6 +16,7 @@ QuestionId = int | str
 Role = Literal["system", "user", "assistant"]
 StopReason = Literal["stop", "length", "content_filter", "other"]
 AnswerState = Literal["answered", "truncated", "refused"]
+RefusedBy = Literal["", "provider", "model"]
 ParsePolicy = Literal["robust", "compat"]
 
 # --- a benchmark -------------------------------------------------------------------------------
@@ -131,6 +132,9 @@ class Request(Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = {}
     """Further wire parameters exactly as the sweep file gives them (top_p, stop, …)."""
     draw: Draw = Draw()
+    thinking: str = ""
+    """A state of the model's thinking, such as "on" or "off"; `data/sampling.py` puts it into the
+    provider's own parameters before a codec sees the request. Empty: as the provider has it."""
 
 
 class Usage(Struct, frozen=True):
@@ -171,6 +175,10 @@ class Response(Struct, frozen=True, kw_only=True, omit_defaults=True):
     attempts: int = 1
     cached: bool = False
     simulated: bool = False
+    refused_by: RefusedBy = ""
+    """Whose refusal this is, if it is one: the provider's filter, or the model in its own words."""
+    refusal_code: str = ""
+    """What the provider calls its refusal: `1301`, `content_filter`, `data_inspection_failed`, …"""
 
     @property
     def state(self) -> AnswerState:
@@ -337,6 +345,45 @@ Result = Answer | Judgment | Failure
 # --- a sweep, resolved -------------------------------------------------------------------------
 
 
+class SamplingRule(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How requests to some models are put in a provider's own way. See `data/sampling.py`.
+
+    A key that is None says nothing; of several rules that fit, each key's last word counts.
+    """
+
+    models: tuple[str, ...] = ()
+    """Globs of model ids, in small letters; empty: all models."""
+    thinks: str = ""
+    """Only for requests in this state of thinking; empty: in any."""
+    rename: dict[str, str] | None = None
+    drop: tuple[str, ...] | None = None
+    fix: dict[str, Any] | None = None
+    minimum: dict[str, float] | None = None
+    maximum: dict[str, float] | None = None
+    at_zero: dict[str, Any] | None = None
+    """What stands for temperature 0 where a provider takes no such number."""
+    add: dict[str, Any] | None = None
+    """Parameters that always go along."""
+    thinking: dict[str, dict[str, Any]] | None = None
+    """State of thinking -> the parameters that ask for it."""
+    thinking_default: str | None = None
+    """The state that is asked for where the sweep file names none."""
+    why: str = ""
+    source: str = ""
+
+
+class ErrorRule(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an error reply means. All keys that are given must fit. See `providers/outcomes.py`."""
+
+    means: str
+    """A class of `data/errors.py`, or "refused"."""
+    code: tuple[str, ...] = ()
+    """Globs, in small letters, of a code in the body, alone or as `member=code`."""
+    says: str = ""
+    """A regular expression searched in the provider's words, whatever the case."""
+    status: tuple[int, ...] = ()
+
+
 class ProviderSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One account: where it is, how it speaks, what it allows. Holds the NAME of a key, never a key."""
 
@@ -362,6 +409,20 @@ class ProviderSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     headers: dict[str, str] = {}
     options: dict[str, Any] = {}
     """For the embedded simulator: its seed, latency, faults."""
+    path: str = ""
+    """Instead of the codec's own; `{model}` stands for the model's id."""
+    query: dict[str, str] = {}
+    auth: str = ""
+    """`bearer`, or the name of the header that carries the key; empty: as the api has it."""
+    errors: str = ""
+    """Whose error codes it answers with: a name of `data/outcomes.toml`."""
+    rules: tuple[ErrorRule, ...] = ()
+    """What its errors mean, before anything that file says."""
+    sampling: tuple[SamplingRule, ...] = ()
+    ca_file: str = ""
+    """PEM: the only authorities whose certificates are believed; empty: the system's."""
+    proxy: str = ""
+    """`environment`, or http://host:port; empty: none."""
 
 
 class ModelSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -371,10 +432,11 @@ class ModelSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     provider: str
     model: str
     max_tokens: int | None = None
-    temperature: float | None = None
-    """None: by category, as the benchmark has it."""
+    temperature: float | Literal["default"] | None = None
+    """None: by category, as the benchmark has it. "default": none is sent."""
     system: str = ""
     parameters: dict[str, Any] = {}
+    thinking: str = ""
 
 
 class JudgeSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -386,9 +448,11 @@ class JudgeSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rubric: str
     parse: ParsePolicy = "robust"
     max_tokens: int | None = None
-    temperature: float | None = 0.0
+    temperature: float | Literal["default"] | None = 0.0
+    """None or "default": none is sent."""
     system: str = ""
     parameters: dict[str, Any] = {}
+    thinking: str = ""
 
 
 class Sweep(Struct, frozen=True, kw_only=True):
