@@ -348,25 +348,27 @@ Result = Answer | Judgment | Failure
 class SamplingRule(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How requests to some models are put in a provider's own way. See `data/sampling.py`.
 
-    A key that is None says nothing; of several rules that fit, each key's last word counts.
+    All rules that fit are taken together; where two speak of the same parameter, the later one counts.
     """
 
     models: tuple[str, ...] = ()
     """Globs of model ids, in small letters; empty: all models."""
     thinks: str = ""
     """Only for requests in this state of thinking; empty: in any."""
-    rename: dict[str, str] | None = None
-    drop: tuple[str, ...] | None = None
-    fix: dict[str, Any] | None = None
-    minimum: dict[str, float] | None = None
-    maximum: dict[str, float] | None = None
-    at_zero: dict[str, Any] | None = None
-    """What stands for temperature 0 where a provider takes no such number."""
-    add: dict[str, Any] | None = None
+    keep: tuple[str, ...] = ()
+    """Parameters of which earlier rules have said nothing, after all."""
+    drop: tuple[str, ...] = ()
+    rename: dict[str, str] = {}
+    fix: dict[str, Any] = {}
+    minimum: dict[str, float] = {}
+    maximum: dict[str, float] = {}
+    at_zero: dict[str, Any] = {}
+    """What stands for temperature 0 where it is said in other words."""
+    add: dict[str, Any] = {}
     """Parameters that always go along."""
     thinking: dict[str, dict[str, Any]] | None = None
-    """State of thinking -> the parameters that ask for it."""
-    thinking_default: str | None = None
+    """State of thinking -> the parameters that ask for it. None: nothing is said."""
+    thinking_default: str = ""
     """The state that is asked for where the sweep file names none."""
     why: str = ""
     source: str = ""

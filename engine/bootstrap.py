@@ -23,21 +23,22 @@ from data.answers import GivenAnswer
 from data.catalog import is_embedded
 from data.errors import AlignsweepError, ConfigError, StorageError
 from data.schema import Answer, Failure, ProviderSpec, Response, Struct, Trial
+from engine import adapting
 from engine.accounts import Account, Pool
 from engine.budget import Statistics
 from engine.client import Client
 from engine.config import Loaded
 from engine.control import control_socket
 from engine.events import Event, Noted, Planned, Progress, Stopped
-from engine.keys import key_of
+from engine.keys import endpoint_of
 from engine.plan import JUDGEABLE, Ledger, Plan, State
 from engine.purse import Party, Purse, purse_for
 from engine.rundir import Opened, open_run
 from engine.steering import Steering
 from engine.sweep import Options, Session
 from engine.tally import Tally
-from providers.registry import DIALECTS
-from providers.wire import Endpoint, Transport
+from providers.spoken import spoken
+from providers.wire import Transport
 
 PUBLISH_S = 0.25
 View = Callable[[Callable[[], Progress]], Coroutine[Any, Any, None]]
@@ -91,9 +92,9 @@ def embedded(loaded: Loaded) -> bool:
 
 
 def check_keys(loaded: Loaded, env: Mapping[str, str]) -> None:
-    """Every key that will be needed is there. Raises ConfigError for the first that is not."""
+    """Every key and certificate that will be needed is there. Raises ConfigError for one that is not."""
     for provider in loaded.sweep.providers:
-        key_of(provider, env)
+        endpoint_of(provider, spoken(provider), env)
 
 
 async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome:
@@ -119,7 +120,8 @@ async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome
         run = open_run(options.folder, loaded, offload=lane("journal"), tell=tell, wall=wall)
         stack.push_async_callback(run.aclose)
         purse.restore(run.spent)
-        for note in run.notes:
+        told = (*run.notes, *adapting.notes(loaded.sweep))
+        for note in told:
             tell(Noted(note))
         _bring_in(run, options.answers)
         cache = _cache(outside.cache_path, lane, wall)
@@ -149,7 +151,7 @@ async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome
             )
             await stack.enter_async_context(control_socket(options.folder, steering))
         trouble = await _work_and_show(session, run, tally, outside.view)
-    notes = (*run.notes, *([f"cache: {cache.trouble}"] if cache and cache.trouble else ()))
+    notes = (*told, *([f"cache: {cache.trouble}"] if cache and cache.trouble else ()))
     return _outcome(run, options, session, tally, trouble, simulated, notes)
 
 
@@ -187,10 +189,8 @@ async def _pools(
     transports = (outside.transports or _transports)(specs, loaded)
     pools: dict[str, Pool] = {}
     for spec in specs:
-        pool = Pool(spec, DIALECTS[spec.api])
-        key = key_of(spec, outside.env)
-        headers = {**spec.headers, **pool.codec.authorize(key)}
-        endpoint = Endpoint(spec.base_url, headers, spec.timeout_s, key)
+        pool = Pool(spec, spoken(spec))
+        endpoint = endpoint_of(spec, pool.codec, outside.env)
         pool.accounts.append(Account(pool, endpoint, transports[spec.name]))
         pools[spec.name] = pool
     for transport in set(transports.values()):

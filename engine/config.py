@@ -17,6 +17,7 @@ from data.catalog import EMBEDDED, ProviderTable, is_embedded, resolve
 from data.codec import convert, read_bytes
 from data.errors import ConfigError, DataError
 from data.prices import Price, own_price
+from data.sampling import check_thinking
 from data.schema import (
     Benchmark,
     JudgeSpec,
@@ -29,6 +30,7 @@ from data.schema import (
 from data.text import printable
 from engine.budget import BudgetTable, Stage, ceiling
 from engine.money import Exchange
+from engine.ownpresets import known_presets
 from engine.purse import Party, Terms
 from engine.sweepfile import JudgeTable, ModelTable, Places, SweepTable, parse, parties
 from providers.registry import DIALECTS
@@ -53,6 +55,7 @@ def load(path: Path, *, home: Path) -> Loaded:
     face, places = parse(path, text)
     benchmark = _benchmark(face, path, home, places)
     providers = _providers(face, places)
+    _check_thinking(face, providers, places)
     judges, found = _judges(face, benchmark, path, home, places)
     sweep = Sweep(
         name=face.name,
@@ -114,14 +117,16 @@ def _benchmark(face: SweepTable, path: Path, home: Path, places: Places) -> Benc
 
 def _providers(face: SweepTable, places: Places) -> tuple[ProviderSpec, ...]:
     """Those that are used, resolved."""
+    known = known_presets()
     users: dict[str, str] = {}
     for header, i, party in parties(face):
         users.setdefault(party.provider, places.at(header, i, "provider"))
     found = []
     for name, user in users.items():
         where = places.at(f"[providers.{name}]") if name in face.providers else user
-        spec = resolve(name, face.providers.get(name, ProviderTable()), where=where)
-        _check_address(spec, where)
+        table = face.providers.get(name, ProviderTable())
+        spec = resolve(name, table, where=where, known=known)
+        check_address(spec, where)
         found.append(spec)
     if len({spec.simulated for spec in found}) > 1:
         raise ConfigError(
@@ -132,7 +137,15 @@ def _providers(face: SweepTable, places: Places) -> tuple[ProviderSpec, ...]:
     return tuple(found)
 
 
-def _check_address(spec: ProviderSpec, where: str) -> None:
+def _check_thinking(face: SweepTable, providers: Sequence[ProviderSpec], places: Places) -> None:
+    specs = {spec.name: spec for spec in providers}
+    for header, i, party in parties(face):
+        where = places.at(header, i, "thinking")
+        check_thinking(specs[party.provider].sampling, party.model, party.thinking, where=where)
+
+
+def check_address(spec: ProviderSpec, where: str) -> None:
+    """What must hold in a resolved account. Raises ConfigError."""
     if spec.api not in DIALECTS:
         raise ConfigError(
             f"unknown api `{printable(spec.api, 80)}`",

@@ -32,7 +32,8 @@ from engine.config import Loaded, Selection
 from engine.plan import JUDGEABLE, Ledger, Plan, State
 from engine.rundir import check_same
 from engine.sweep import Options
-from providers.registry import DIALECTS
+from providers.spoken import spoken
+from providers.wire import Provider
 
 BATCH = 500
 
@@ -76,6 +77,7 @@ class Preview:
         self._caching = caching
         self._generate, self._retry_failed = generate, retry_failed
         self._providers: Mapping[str, ProviderSpec] = {p.name: p for p in loaded.sweep.providers}
+        self._codecs: Mapping[str, Provider] = {p.name: spoken(p) for p in loaded.sweep.providers}
 
     def shares(self, *, judge: bool = True) -> list[Share]:
         """A row per model and per judge, in the sweep file's order."""
@@ -138,7 +140,7 @@ class Preview:
         request = self._request(number)
         if request is None:
             return None
-        http = DIALECTS[spec.api].encode(request)
+        http = self._codecs[spec.name].encode(request)
         return cache_key(spec.cache_identity, http.path, http.body, request.draw)
 
     def _request(self, number: int) -> Request | None:

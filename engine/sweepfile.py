@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from data import outcomes, sampling
 from data.catalog import ProviderTable
 from data.codec import Table, convert
 from data.errors import ConfigError
@@ -45,6 +46,8 @@ RESERVED: Mapping[str, str] = {
     "stream": "replies are read whole",
 }
 """Wire parameters that are not the user's to set, and why."""
+_TOKEN = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+"""A token of RFC 9110: what a header's name may be."""
 _SECRET_HEADERS = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
 _SECRET_VALUES = re.compile(r"\s*(bearer |basic |sk-)", re.IGNORECASE)
 _SECRET_KEYS = frozenset({"api_key", "apikey", "key", "token", "password", "secret"})
@@ -57,10 +60,11 @@ class ModelTable(Table, frozen=True, kw_only=True):
     provider: str
     model: str
     max_tokens: int | None = None
-    temperature: float | None = None
+    temperature: float | str | None = None
     system: str = ""
     parameters: dict[str, Any] = {}
     price: PriceTable | int | None = None
+    thinking: str = ""
 
 
 class JudgeTable(Table, frozen=True, kw_only=True):
@@ -72,10 +76,11 @@ class JudgeTable(Table, frozen=True, kw_only=True):
     rubric: str | None = None
     parse: ParsePolicy = "robust"
     max_tokens: int | None = None
-    temperature: float | None = 0.0
+    temperature: float | str | None = 0.0
     system: str = ""
     parameters: dict[str, Any] = {}
     price: PriceTable | int | None = None
+    thinking: str = ""
 
 
 class SweepTable(Table, frozen=True, kw_only=True):
@@ -102,15 +107,20 @@ class SweepTable(Table, frozen=True, kw_only=True):
 def parse(path: Path, text: bytes) -> tuple[SweepTable, Places]:
     """The file's tables, sound in themselves, and the lines they stand on. Raises ConfigError."""
     places = Places(path, text.decode("utf-8", errors="replace"))
-    table = _toml(path, text)
-    _refuse_secrets(table, places)
+    table = read_toml(path, text)
+    if not table:
+        raise ConfigError(
+            "an empty sweep file", where=str(path), how="`alignsweep init` writes one to start from"
+        )
+    refuse_secrets(table.get("providers"), places, "the sweep file", "[providers.{name}]")
     face = _face(table, places)
     _check_numbers(face, places)
     _check_names(face, places)
     return face, places
 
 
-def _toml(path: Path, text: bytes) -> dict[str, Any]:
+def read_toml(path: Path, text: bytes) -> dict[str, Any]:
+    """The file as TOML. Raises ConfigError with the line."""
     try:
         table = tomllib.loads(text.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -122,10 +132,6 @@ def _toml(path: Path, text: bytes) -> dict[str, Any]:
         raise ConfigError(
             f"not valid TOML: {printable(str(error), 200)}", where=_toml_place(path, text, error)
         ) from None
-    if not table:
-        raise ConfigError(
-            "an empty sweep file", where=str(path), how="`alignsweep init` writes one to start from"
-        )
     return table
 
 
@@ -194,15 +200,17 @@ def _face(table: Mapping[str, Any], places: Places) -> SweepTable:
 # --- checks ------------------------------------------------------------------------------------
 
 
-def _refuse_secrets(table: Mapping[str, Any], places: Places) -> None:
-    """A key written into the file would end up in copies of it; say so before anything else."""
-    providers = table.get("providers")
+def refuse_secrets(providers: Any, places: Places, file: str, header: str) -> None:
+    """A key written into a file would end up in copies of it; say so before anything else.
+
+    `header` is that of a provider's table, with {name} in it. Raises ConfigError.
+    """
     for name, provider in (providers if isinstance(providers, dict) else {}).items():
         for key in provider if isinstance(provider, dict) else ():
             if key.lower().replace("-", "_") in _SECRET_KEYS:
                 raise ConfigError(
-                    f"`{printable(key)}` in the sweep file",
-                    where=places.at(f"[providers.{name}]", key=key),
+                    f"`{printable(key)}` in {file}",
+                    where=places.at(header.format(name=name), key=key),
                     how="name an environment variable with api_key_env, or a file with "
                     "api_key_file; the key itself never stands in a file that is copied",
                 )
@@ -222,12 +230,14 @@ def _check_numbers(face: SweepTable, places: Places) -> None:
                 f"`max_tokens` must be 1 to {MAX_TOKENS:,}",
                 where=places.at(header, i, "max_tokens"),
             )
-        if party.temperature is not None and not 0 <= party.temperature <= 2:
+        heat = party.temperature
+        if heat not in (None, "default") and (isinstance(heat, str) or not 0 <= heat <= 2):
             raise ConfigError(
-                "`temperature` must be 0 to 2", where=places.at(header, i, "temperature")
+                '`temperature` must be 0 to 2, or "default" to send none',
+                where=places.at(header, i, "temperature"),
             )
     for name, provider in face.providers.items():
-        _check_provider(name, provider, places)
+        check_provider(name, provider, places, header=f"[providers.{name}]")
 
 
 def _check_parameters(parameters: Mapping[str, Any], where: str) -> None:
@@ -251,8 +261,8 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _check_provider(name: str, table: ProviderTable, places: Places) -> None:
-    header = f"[providers.{name}]"
+def check_provider(name: str, table: ProviderTable, places: Places, *, header: str) -> None:
+    """What must hold in an account's table by itself. Raises ConfigError."""
     if fault := name_fault(name):
         raise ConfigError(f"a provider's name {fault}", where=places.at(header))
     for key, (low, high) in RANGES.items():
@@ -274,6 +284,40 @@ def _check_provider(name: str, table: ProviderTable, places: Places) -> None:
             where=places.at(header, key="api_key_file"),
             how="if it is a file beside you, write ./ before it",
         )
+    _check_manners(table, places, header)
+
+
+def _check_manners(table: ProviderTable, places: Places, header: str) -> None:
+    """How it is spoken to: the key's header, path, query, proxy, rules."""
+    if table.auth is not None and not _TOKEN.fullmatch(table.auth):
+        raise ConfigError(
+            "`auth` is neither `bearer` nor the name of a header",
+            where=places.at(header, key="auth"),
+        )
+    if table.path is not None and not re.fullmatch(r"/[\w./{}:~-]*", table.path, re.ASCII):
+        raise ConfigError(
+            "`path` must begin with / and have no query",
+            where=places.at(header, key="path"),
+            how='a query is a key of its own: query = { api-version = "…" }',
+        )
+    for key, value in (table.query or {}).items():
+        if _SECRET_HEADERS.search(key) or _SECRET_VALUES.match(value):
+            raise ConfigError(
+                f"`query` holds what looks like a secret: {printable(key, 80)}",
+                where=places.at(header, key="query"),
+                how="use api_key_env or api_key_file; `auth` names the header that carries it",
+            )
+    proxy = table.proxy if isinstance(table.proxy, str) else ""
+    if proxy and not re.fullmatch(r"https?://[\w.:\[\]-]+/?", proxy, re.ASCII):
+        raise ConfigError(
+            "`proxy` is no address such as http://host:port",
+            where=places.at(header, key="proxy"),
+            how="for one that needs a password: proxy = true, and HTTPS_PROXY in the environment",
+        )
+    for error_rule in table.rules:
+        outcomes.check_rule(error_rule, where=places.at(header, key="rules"))
+    for rule in table.sampling:
+        sampling.check_rule(rule, where=places.at(header, key="sampling"))
 
 
 def _check_headers(headers: Mapping[str, str], where: str) -> None:
@@ -284,7 +328,7 @@ def _check_headers(headers: Mapping[str, str], where: str) -> None:
                 where=where,
                 how="use api_key_env or api_key_file",
             )
-        if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", key, re.ASCII):  # a token of RFC 9110
+        if not _TOKEN.fullmatch(key):
             raise ConfigError(f"`{printable(key, 80)}` is no name of a header", where=where)
         if not value.isascii() or not value.isprintable():
             raise ConfigError(f"header `{key}` must be one line of ASCII", where=where)

@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
+from data.codec import replace
 from data.errors import BadRequest, CallError, Overloaded, WrongAddress
 from data.outcomes import CLASSES, REFUSED, rules_of
 from data.schema import ErrorRule, Response, Struct
@@ -33,6 +34,7 @@ from providers.refusal import Refusal, read_refusal
 from providers.retry_after import told_wait_s
 from providers.wire import HttpReply
 
+LAST_EVENTS = 3
 EXCERPT = 200
 """Characters of a foreign body that an error message shows."""
 CODES = frozenset(
@@ -57,7 +59,9 @@ class Rulebook:
     """The rules of one dialect, ready to be applied."""
 
     def __init__(self, rules: tuple[ErrorRule, ...]) -> None:
-        self._rules = [(rule, _globs(rule.code), re.compile(rule.says, re.I)) for rule in rules]
+        self._rules = [
+            (rule, _globs(rule.code), re.compile(rule.says, re.IGNORECASE)) for rule in rules
+        ]
 
     def first(self, codes: Mapping[str, str], words: str, status: int) -> tuple[str, str]:
         """(what it means, the code that said so); empty if no rule fits."""
@@ -83,8 +87,16 @@ def outcome_of(reply: HttpReply, rules: Rulebook | None = None) -> CallError | R
 
 
 def hidden_in(reply: HttpReply, rules: Rulebook | None = None) -> CallError | Refused | None:
-    """The error inside a 2xx, as far as it is known for one; None: it holds none."""
-    return _known(reply, rules or rulebook())
+    """The error inside a 2xx, as far as it is known for one; None: it holds none.
+
+    In a stream it is looked for in the last events: what a model has said is never read as an error.
+    """
+    body = reply.body.strip()
+    if body.startswith((b"{", b"[")):
+        return _known(reply, rules or rulebook())
+    events = [line[5:].strip() for line in body.splitlines() if line.startswith(b"data:")]
+    ends = b",".join(e for e in events[-LAST_EVENTS:] if e.startswith(b"{"))
+    return _known(replace(reply, body=b"[" + ends + b"]"), rules or rulebook()) if ends else None
 
 
 def refused(refusal: Refused, reply: HttpReply) -> Response:
@@ -106,7 +118,8 @@ def _known(reply: HttpReply, rules: Rulebook) -> CallError | Refused | None:
     said = read_refusal(reply.body)
     codes = _codes(said)
     status = _status(reply, codes)
-    means, code = rules.first(codes, said.text, status)
+    words = said.text if said.objects or reply.status != 200 else ""
+    means, code = rules.first(codes, words, status)
     if not means:
         return None
     if means == REFUSED:

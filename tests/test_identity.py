@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.codec import decode_as, encode, replace
-from data.schema import JudgeSpec, ModelSpec, ProviderSpec, Sweep
+from data.schema import ErrorRule, JudgeSpec, ModelSpec, ProviderSpec, SamplingRule, Sweep
 from engine.identity import compare, digest
 
 PROVIDER = ProviderSpec(
@@ -57,6 +57,7 @@ MODEL_FIELDS: dict[str, tuple[Any, str]] = {
     "temperature": (0.1, "refused"),
     "system": ("be brief", "refused"),
     "parameters": ({"top_p": 0.9}, "refused"),
+    "thinking": ("off", "refused"),
 }
 JUDGE_FIELDS: dict[str, tuple[Any, str]] = {
     **MODEL_FIELDS,
@@ -75,6 +76,14 @@ PROVIDER_FIELDS: dict[str, tuple[Any, str]] = {
     "output_tpm": (60, "other"),
     "rpd": (60, "other"),
     "concurrency": (3, "other"),
+    "path": ("/{model}/chat", "other"),
+    "query": ({"api-version": "2"}, "other"),
+    "auth": ("api-key", "other"),
+    "errors": ("zhipu", "other"),
+    "rules": ((ErrorRule(means="refused", status=(418,)),), "other"),
+    "sampling": ((SamplingRule(drop=("temperature",)),), "refused"),
+    "ca_file": ("own.pem", "other"),
+    "proxy": ("environment", "other"),
     "timeout_s": (9.0, "other"),
     "cache_identity": ("https://b/v1", "refused"),
     "simulated": (True, "other"),

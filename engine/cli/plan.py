@@ -60,6 +60,7 @@ def say_plan(loaded: Loaded, options: Options, *, no_cache: bool) -> None:
     """Print the shares of all providers, the totals, and keys that are missing."""
     import os
 
+    from engine.adapting import notes
     from engine.bootstrap import check_keys
     from engine.cli.session import cache_file
     from engine.preview import look_ahead
@@ -67,6 +68,8 @@ def say_plan(loaded: Loaded, options: Options, *, no_cache: bool) -> None:
     cache_path = None if no_cache else cache_file()
     shares = look_ahead(loaded, options, cache_path)
     _print(loaded, options, shares)
+    for note in notes(loaded.sweep):
+        typer.echo(f"note: {note}")
     check_keys(loaded, os.environ)
 
 
