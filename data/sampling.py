@@ -44,10 +44,10 @@ class Change(Struct, frozen=True):
     def __str__(self) -> str:
         why = f" ({self.why})" if self.why else ""
         if self.asked is None:
-            return f"{self.name} = {_shown(self.sent)} goes along{why}"
+            return f"{self.name} = {shown(self.sent)} goes along{why}"
         if self.sent is None:
-            return f"{self.name} {_shown(self.asked)} is not sent{why}"
-        return f"{self.name} {_shown(self.asked)} is sent as {_shown(self.sent)}{why}"
+            return f"{self.name} {shown(self.asked)} is not sent{why}"
+        return f"{self.name} {shown(self.asked)} is sent as {shown(self.sent)}{why}"
 
 
 class Profile:
@@ -199,7 +199,7 @@ def _told(
     value = instead.get(under, sent)
     if value == asked:
         return
-    words = "; ".join(f"{k} = {_shown(v)}" for k, v in instead.items() if k != under)
+    words = "; ".join(f"{k} = {shown(v)}" for k, v in instead.items() if k != under)
     yield Change(name, asked, words or value, own.why.get(name, ""))
 
 
@@ -209,7 +209,8 @@ def _spoken_of(rule: SamplingRule) -> set[str]:
     return names | ({"thinking"} if rule.thinking is not None or rule.thinking_default else set())
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A parameter's value as people read it."""
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else printable(str(value), 80)

@@ -6,11 +6,11 @@ without its messages.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from data.codec import plain
-from data.sampling import adapted, profile
+from data.codec import plain, replace
+from data.sampling import Change, adapted, profile, shown
 from data.schema import JudgeSpec, ModelSpec, ProviderSpec, Request, Sweep
 from data.text import printable
 from engine.answering import temperature_of
@@ -19,17 +19,27 @@ from engine.answering import temperature_of
 def notes(sweep: Sweep) -> tuple[str, ...]:
     """Every parameter that some party's provider does not get as it was asked for, once."""
     specs = {spec.name: spec for spec in sweep.providers}
-    found: dict[str, None] = {}
     parties: list[ModelSpec | JudgeSpec] = [*sweep.models, *sweep.judges]
+    found: list[str] = []
     for party in parties:
         spec = specs.get(party.provider)
         if spec is None:  # its answers came from elsewhere
             continue
         own = profile(spec.sampling, party.model, party.thinking)
-        for request in _asked(party, sweep):
-            for change in adapted(own, request)[1]:
-                found[f"{printable(party.name, 80)} at {printable(spec.name, 80)}: {change}"] = None
-    return tuple(found)
+        told = [change for asked in _asked(party, sweep) for change in adapted(own, asked)[1]]
+        who = f"{printable(party.name, 80)} at {printable(spec.name, 80)}"
+        found += [f"{who}: {line}" for line in _lines(told)]
+    return tuple(dict.fromkeys(found))
+
+
+def _lines(changes: Sequence[Change]) -> Iterator[str]:
+    """Values of a parameter that end alike share a line."""
+    alike: dict[str, list[Change]] = {}
+    for change in changes:
+        alike.setdefault(f"{change.name} {change.sent!r}", []).append(change)
+    for same in alike.values():
+        values = dict.fromkeys(shown(c.asked) for c in same if c.asked is not None)
+        yield str(replace(same[0], asked=", ".join(values) or None))
 
 
 def wire_parameters(

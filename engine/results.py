@@ -8,6 +8,7 @@ from pathlib import Path
 
 from data.schema import Answer, Failure, Intent, Judgment, Result, Settled, Struct, Trial, Usage
 from engine.plan import Ledger, Plan, State
+from engine.refusals import RefusalCount, Refusals
 from engine.rundir import Stored, records
 from engine.scores import MIN_COVERAGE, Scores, score
 
@@ -49,6 +50,8 @@ class Counts(Struct, frozen=True, kw_only=True):
     output_tokens: int
     reasons: tuple[tuple[str, int], ...] = ()
     """Why trials failed, with how many, most frequent first."""
+    refusals: tuple[RefusalCount, ...] = ()
+    """Who refused what, most frequent first."""
 
 
 def counts_of(run: Stored) -> Counts:
@@ -58,12 +61,14 @@ def counts_of(run: Stored) -> Counts:
     open_intents = attempts = 0
     spent = Usage()
     failures: dict[Trial, str] = {}
+    refusals = Refusals(run.sweep)
     for record in records(run.folder):
         ledger.enter(record, 0, 0)
         if isinstance(record, Failure):
             failures[record.trial] = f"{record.error}: {record.message}"
         elif isinstance(record, Answer | Judgment):
             failures.pop(record.trial, None)
+            refusals.add(record)
         if isinstance(record, Intent):
             attempts += 1
             open_intents += 1
@@ -85,6 +90,7 @@ def counts_of(run: Stored) -> Counts:
         input_tokens=spent.input_tokens,
         output_tokens=spent.output_tokens,
         reasons=tuple(Counter(failures.values()).most_common()),
+        refusals=refusals.counts(),
     )
 
 
