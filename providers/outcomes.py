@@ -92,11 +92,15 @@ def hidden_in(reply: HttpReply, rules: Rulebook | None = None) -> CallError | Re
     In a stream it is looked for in the last events: what a model has said is never read as an error.
     """
     body = reply.body.strip()
-    if body.startswith((b"{", b"[")):
-        return _known(reply, rules or rulebook())
-    events = [line[5:].strip() for line in body.splitlines() if line.startswith(b"data:")]
-    ends = b",".join(e for e in events[-LAST_EVENTS:] if e.startswith(b"{"))
-    return _known(replace(reply, body=b"[" + ends + b"]"), rules or rulebook()) if ends else None
+    if not body.startswith((b"{", b"[")):
+        events = [line[5:].strip() for line in body.splitlines() if line.startswith(b"data:")]
+        ends = [event for event in events[-LAST_EVENTS:] if event.startswith(b"{")]
+        body = b"[" + b",".join(ends) + b"]"
+    shown = replace(reply, body=body)
+    found = _known(shown, rules or rulebook())
+    if found is None and _status(shown, _codes(read_refusal(body))) != 200:
+        return _by_status(shown)
+    return found
 
 
 def refused(refusal: Refused, reply: HttpReply) -> Response:

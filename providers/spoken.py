@@ -87,4 +87,6 @@ def _attributed(response: Response) -> Response:
     """A refusal that its codec lays at nobody's door came from the provider's filter."""
     if response.state != "refused" or response.refused_by:
         return response
-    return replace(response, refused_by="provider", refusal_code=response.refusal_code or "content_filter")
+    return replace(
+        response, refused_by="provider", refusal_code=response.refusal_code or "content_filter"
+    )
