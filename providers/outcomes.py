@@ -44,6 +44,8 @@ CODES = frozenset(
 """Members whose value names a kind of error, in small letters."""
 FLAGS = frozenset({"input_sensitive", "output_sensitive", "need_clear_history"})
 """Members that name one by being true."""
+_TELLING = ("code=", "error_code=", "status_code=", "statuscode=")
+"""Members whose value is worth looking up, where no rule knows it."""
 _NUMBERED = re.compile(r"[(\[](\d{4,6})[)\]]")
 """A code that stands in the words: "login fail (1004)", "[1302][Rate limit reached]"."""
 
@@ -140,7 +142,8 @@ def _by_status(reply: HttpReply) -> CallError:
         kind = WrongAddress
     elif 400 <= status < 500:
         kind = BadRequest
-    return _error(kind, reply, said, next(iter(codes.values()), ""))
+    named = (value for key, value in codes.items() if key.startswith(_TELLING))
+    return _error(kind, reply, said, next((v for v in named if v != str(status)), ""))
 
 
 def _error(kind: type[CallError], reply: HttpReply, said: Refusal, code: str) -> CallError:

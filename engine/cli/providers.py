@@ -180,7 +180,7 @@ def _reachable(probes: list[Probe]) -> tuple[list[tuple[Probe, Endpoint]], list[
     for probe in probes:
         spec = replace(probe.spec, timeout_s=min(probe.spec.timeout_s, CHECK_S))
         if is_embedded(spec):
-            others.append(Finding(account=spec.name, model=probe.model))
+            others.append(Finding(account=spec.name))
             continue
         try:
             endpoint = endpoint_of(spec, spoken(spec), os.environ)
