@@ -24,7 +24,6 @@ from providers.simulator import SimOptions
 if TYPE_CHECKING:
     from pathlib import Path
 
-
     from tests.conftest import Program
 
 KEY = "sk-canary-7f3a9b2c4d"
