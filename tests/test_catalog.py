@@ -225,3 +225,15 @@ def test_the_demos_template_needs_only_an_address(tmp_path: Path) -> None:
     sweep = loaded(tmp_path, text).sweep
     assert all(provider.simulated for provider in sweep.providers)
     assert [judge.name for judge in sweep.judges] == ["gpt-4-0613", "CritiqueLLM"]
+
+
+def test_the_users_page_has_every_preset_with_its_key() -> None:
+    """A preset that nobody can find is none."""
+    page = (Path(__file__).parent.parent / "docs" / "providers.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    missing = [
+        name
+        for name, table in presets().items()
+        if not any(f"`{name}`" in r and (table.api_key_env or "none") in r for r in rows)
+    ]
+    assert missing == []

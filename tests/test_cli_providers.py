@@ -406,3 +406,57 @@ def test_an_unknown_name_is_refused_with_the_nearest(program: Program) -> None:
     ended = program.run("providers", "show", "zhpu")
     assert ended.code == 2
     assert "did you mean `zhipu`?" in ended.err
+
+
+# --- a run -------------------------------------------------------------------------------------
+
+
+def test_a_filters_http_error_is_recorded_once_never_retried_never_scored(keyed: Program) -> None:
+    """And `status` names who refused, by its own code."""
+
+    def play(body: dict[str, Any], key: str) -> Answer:
+        words = body["messages"][-1]["content"]
+        if body["model"] == "judge":
+            return says("{'事实正确性': 7, '综合得分': 7}")
+        return complains(400, "敏感内容", "1301") if len(words) % 2 else says("好")
+
+    with scripted(play) as server:
+        write(
+            keyed,
+            f'[providers.a]\npreset = "zhipu"\nbase_url = "{server.url}"\napi_key_env = "KEY_A"\n'
+            '[[models]]\nname = "m"\nprovider = "a"\nmodel = "glm-4.6"\n'
+            '[[judges]]\nname = "j"\nprovider = "a"\nmodel = "judge"\ntemperature = "default"\n',
+        )
+        ended = keyed.run("run", "s.toml", "--limit", "12", "--progress", "none")
+    asked = [b for b in server.bodies if b["model"] == "glm-4.6"]
+    refused = sum(len(b["messages"][-1]["content"]) % 2 for b in asked)
+    assert ended.code == 0, ended
+    assert (len(asked), 0 < refused < 12) == (12, True)
+    assert all("temperature" not in b for b in server.bodies if b["model"] == "judge")
+    status = json.loads(keyed.run("status", "s", "--json").out)["counts"]
+    assert (status["refused"], status["answered"], status["failed"]) == (refused, 12 - refused, 0)
+    assert status["refusals"] == [
+        {"account": "a", "what": "answers", "by": "the filter", "code": "1301", "count": refused}
+    ]
+    assert status["judged"] + status["unscorable"] == 12 - refused
+    told = keyed.run("status", "s").out
+    assert f"refused    {refused} x answers by the filter of a (1301)" in told
+
+
+def test_what_is_not_sent_as_asked_is_told_by_the_plan_and_by_the_run(keyed: Program) -> None:
+    """Once."""
+    note = (
+        "note: m at a: temperature 0.1, 0.7 is not sent (a reasoning model takes only the default)"
+    )
+    with scripted(lambda body, key: says("好")) as server:
+        write(
+            keyed,
+            f'[providers.a]\npreset = "openai"\nbase_url = "{server.url}"\napi_key_env = "KEY_A"\n'
+            '[[models]]\nname = "m"\nprovider = "a"\nmodel = "gpt-5"\n',
+        )
+        planned = keyed.run("plan", "s.toml")
+        ended = keyed.run("run", "s.toml", "--limit", "3", "--progress", "none")
+    assert planned.out.count(note) == 1
+    assert (ended.out + ended.err).count(note) == 1
+    assert len(server.bodies) == 3
+    assert not [b for b in server.bodies if "temperature" in b]
