@@ -189,9 +189,3 @@ def _check_whole(name: str, merged: ProviderTable, known: Presets, where: str) -
             where=where,
             how=f"such as {printable(str(merged.base_url), 120)}, with your resource's name",
         )
-    if merged.errors is not None and merged.errors not in dialects():
-        raise ConfigError(
-            f"`errors` of `{printable(name, 80)}` names no dialect: {printable(merged.errors, 40)!r}",
-            where=where,
-            how=f"known: {', '.join(sorted(dialects()))}",
-        )

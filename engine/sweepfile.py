@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from data import outcomes, sampling
 from data.catalog import ProviderTable
 from data.codec import Table, convert
 from data.errors import ConfigError
@@ -22,6 +21,7 @@ from data.schema import ParsePolicy
 from data.text import printable
 from engine.budget import BudgetTable
 from engine.keys import names_a_file, names_a_variable
+from engine.manners import HEADER_NAME, check_manners, looks_secret
 
 MAX_NAME = 100
 MAX_TOKENS = 10_000_000
@@ -46,10 +46,6 @@ RESERVED: Mapping[str, str] = {
     "stream": "replies are read whole",
 }
 """Wire parameters that are not the user's to set, and why."""
-_TOKEN = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
-"""A token of RFC 9110: what a header's name may be."""
-_SECRET_HEADERS = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
-_SECRET_VALUES = re.compile(r"\s*(bearer |basic |sk-)", re.IGNORECASE)
 _SECRET_KEYS = frozenset({"api_key", "apikey", "key", "token", "password", "secret"})
 
 
@@ -284,51 +280,18 @@ def check_provider(name: str, table: ProviderTable, places: Places, *, header: s
             where=places.at(header, key="api_key_file"),
             how="if it is a file beside you, write ./ before it",
         )
-    _check_manners(table, places, header)
-
-
-def _check_manners(table: ProviderTable, places: Places, header: str) -> None:
-    """How it is spoken to: the key's header, path, query, proxy, rules."""
-    if table.auth is not None and not _TOKEN.fullmatch(table.auth):
-        raise ConfigError(
-            "`auth` is neither `bearer` nor the name of a header",
-            where=places.at(header, key="auth"),
-        )
-    if table.path is not None and not re.fullmatch(r"/[\w./{}:~-]*", table.path, re.ASCII):
-        raise ConfigError(
-            "`path` must begin with / and have no query",
-            where=places.at(header, key="path"),
-            how='a query is a key of its own: query = { api-version = "…" }',
-        )
-    for key, value in (table.query or {}).items():
-        if _SECRET_HEADERS.search(key) or _SECRET_VALUES.match(value):
-            raise ConfigError(
-                f"`query` holds what looks like a secret: {printable(key, 80)}",
-                where=places.at(header, key="query"),
-                how="use api_key_env or api_key_file; `auth` names the header that carries it",
-            )
-    proxy = table.proxy if isinstance(table.proxy, str) else ""
-    if proxy and not re.fullmatch(r"https?://[\w.:\[\]-]+/?", proxy, re.ASCII):
-        raise ConfigError(
-            "`proxy` is no address such as http://host:port",
-            where=places.at(header, key="proxy"),
-            how="for one that needs a password: proxy = true, and HTTPS_PROXY in the environment",
-        )
-    for error_rule in table.rules:
-        outcomes.check_rule(error_rule, where=places.at(header, key="rules"))
-    for rule in table.sampling:
-        sampling.check_rule(rule, where=places.at(header, key="sampling"))
+    check_manners(table, lambda key: places.at(header, key=key))
 
 
 def _check_headers(headers: Mapping[str, str], where: str) -> None:
     for key, value in headers.items():
-        if _SECRET_HEADERS.search(key) or _SECRET_VALUES.match(value):
+        if looks_secret(key, value):
             raise ConfigError(
                 f"header `{printable(key, 80)}` looks like a secret",
                 where=where,
                 how="use api_key_env or api_key_file",
             )
-        if not _TOKEN.fullmatch(key):
+        if not HEADER_NAME.fullmatch(key):
             raise ConfigError(f"`{printable(key, 80)}` is no name of a header", where=where)
         if not value.isascii() or not value.isprintable():
             raise ConfigError(f"header `{key}` must be one line of ASCII", where=where)

@@ -81,6 +81,7 @@ def test_the_sweep_file_stands_above_it(tmp_path: Path, monkeypatch: pytest.Monk
         ('[zhipu]\nproxy = "http://u:p@h:1"\n', 2, "`proxy` is no address"),
         ('[zhipu]\nproxy = "h:1"\n', 2, "`proxy` is no address"),
         ('[zhipu]\nsampling = [{ drop = ["top_p"] }]\n', 2, "a sampling rule speaks of `top_p`"),
+        ('[zhipu]\nerrors = "zhpu"\n', 2, "`errors` names no dialect: 'zhpu'\n  known: anthropic"),
         ('[zhipu]\nrules = [{ means = "Nope", code = ["1"] }]\n', 2, "`means` names no outcome"),
         ('[zhipu]\nrules = [{ means = "refused", cod = ["1"] }]\n', 1, "unknown key `cod`"),
         ("[zhipu\n", 1, "not valid TOML"),
@@ -105,16 +106,29 @@ def test_a_preset_with_a_gap_asks_for_what_only_the_user_knows() -> None:
         resolve("azure", ProviderTable(), where="w")
 
 
-def test_an_unknown_dialect_of_errors_is_refused() -> None:
-    """With those that there are."""
-    with pytest.raises(ConfigError, match="names no dialect") as caught:
-        resolve("openai", ProviderTable(errors="opnai"), where="w")
-    assert "zhipu" in caught.value.how
-
-
 def test_a_proxy_is_asked_for_by_name_or_by_yes() -> None:
     """And by nothing else."""
     assert resolve("openai", ProviderTable(), where="w").proxy == ""
     assert resolve("openai", ProviderTable(proxy=False), where="w").proxy == ""
     assert resolve("openai", ProviderTable(proxy=True), where="w").proxy == "environment"
     assert resolve("openai", ProviderTable(proxy="http://h:1"), where="w").proxy == "http://h:1"
+
+
+PAGE = Path(__file__).parent.parent / "docs" / "providers.md"
+BLOCKS = re.findall(r"```toml\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+PARTY = '[[models]]\nname = "m"\nprovider = "gateway"\nmodel = "m"\n'
+GATEWAY = '[providers.gateway]\napi = "openai-chat"\nbase_url = "https://h/v1"\n'
+
+
+@pytest.mark.parametrize("number", range(len(BLOCKS)))
+def test_every_example_of_the_users_page_can_be_used(tmp_path: Path, number: int) -> None:
+    """As it stands there: in the user's own file, or in a sweep file."""
+    block = BLOCKS[number]
+    if "providers." not in block:
+        known = known_presets(write(tmp_path, block))
+        assert known["gateway"].errors == "zhipu"
+        return
+    rest = "" if "[[judges]]" in block else GATEWAY + PARTY
+    path = tmp_path / "s.toml"
+    path.write_text(f'name = "s"\nbenchmark = "mini"\n{block}\n{rest}', encoding="utf-8")
+    assert load(path, home=tmp_path).sweep.providers
