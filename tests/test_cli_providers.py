@@ -416,7 +416,7 @@ def test_a_filters_http_error_is_recorded_once_never_retried_never_scored(keyed:
 
     def play(body: dict[str, Any], key: str) -> Answer:
         words = body["messages"][-1]["content"]
-        if body["model"] == "judge":
+        if body["model"] == "glm-5":
             return says("{'事实正确性': 7, '综合得分': 7}")
         return complains(400, "敏感内容", "1301") if len(words) % 2 else says("好")
 
@@ -424,15 +424,19 @@ def test_a_filters_http_error_is_recorded_once_never_retried_never_scored(keyed:
         write(
             keyed,
             f'[providers.a]\npreset = "zhipu"\nbase_url = "{server.url}"\napi_key_env = "KEY_A"\n'
-            '[[models]]\nname = "m"\nprovider = "a"\nmodel = "glm-4.6"\n'
-            '[[judges]]\nname = "j"\nprovider = "a"\nmodel = "judge"\ntemperature = "default"\n',
+            '[[models]]\nname = "m"\nprovider = "a"\nmodel = "glm-4.6"\nthinking = "off"\n'
+            '[[judges]]\nname = "j"\nprovider = "a"\nmodel = "glm-5"\ntemperature = "default"\n'
+            'thinking = "on"\n',
         )
         ended = keyed.run("run", "s.toml", "--limit", "12", "--progress", "none")
     asked = [b for b in server.bodies if b["model"] == "glm-4.6"]
     refused = sum(len(b["messages"][-1]["content"]) % 2 for b in asked)
     assert ended.code == 0, ended
     assert (len(asked), 0 < refused < 12) == (12, True)
-    assert all("temperature" not in b for b in server.bodies if b["model"] == "judge")
+    judged = [b for b in server.bodies if b["model"] == "glm-5"]
+    assert {b["thinking"]["type"] for b in asked} == {"disabled"}
+    assert {b["thinking"]["type"] for b in judged} == {"enabled"}
+    assert not [b for b in judged if "temperature" in b]
     status = json.loads(keyed.run("status", "s", "--json").out)["counts"]
     assert (status["refused"], status["answered"], status["failed"]) == (refused, 12 - refused, 0)
     assert status["refusals"] == [

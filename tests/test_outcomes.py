@@ -178,7 +178,7 @@ def test_what_a_model_says_in_a_stream_is_never_read_as_an_error() -> None:
     error = (
         '{"code":"DataInspectionFailed","message":"Output data may contain inappropriate content."}'
     )
-    got = reply(200, f"data: {chunk}\n\ndata: {error}\n\n")
+    got = reply(200, f"data: {chunk}\n\n" * 9 + f"data: {error}\n\n")
     assert meant(hidden_in(got, rulebook("dashscope"))) == "refused"
 
 
