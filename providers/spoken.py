@@ -85,8 +85,7 @@ def _ended(found: CallError | Refused, reply: HttpReply) -> Response:
 
 def _attributed(response: Response) -> Response:
     """A refusal that its codec lays at nobody's door came from the provider's filter."""
-    if response.state != "refused" or response.refused_by:
+    if response.state != "refused" or response.refused_by == "model":
         return response
-    return replace(
-        response, refused_by="provider", refusal_code=response.refusal_code or "content_filter"
-    )
+    code = response.refusal_code or response.stop_reason
+    return replace(response, refused_by="provider", refusal_code=code)

@@ -143,8 +143,7 @@ def test_a_refusal_is_a_record_that_names_who_refused_and_how() -> None:
 
 def test_a_daily_quota_is_told_from_an_empty_purse_and_both_stop_the_account() -> None:
     """The one comes back by itself."""
-    assert issubclass(DailyQuota, OutOfQuota)
-    assert DailyQuota.scope == "account"
+    assert DailyQuota.scope == OutOfQuota.scope == "account"
     assert CLASSES["ModelQuota"].scope == "model"
 
 

@@ -42,6 +42,8 @@ POLICY = {
     "WrongAddress": "never",
     "Unauthorized": "never",
     "OutOfQuota": "never",
+    "DailyQuota": "never",
+    "ModelQuota": "never",
     "TooLarge": "never",
     "OverBudget": "never",
 }
@@ -51,6 +53,8 @@ SCOPES = {
     "WrongAddress": "account",
     "Unauthorized": "account",
     "OutOfQuota": "account",
+    "DailyQuota": "account",
+    "ModelQuota": "model",
 }
 
 
