@@ -182,3 +182,17 @@ def test_a_killed_run_goes_on_and_buys_again_only_what_was_in_flight(
     assert lost <= 2 * CONCURRENCY
     ours = counts(program)["output_tokens"]
     assert ours <= written_by(server) - before <= ours + lost * MAX_TOKENS
+
+
+def test_the_check_finds_the_server_and_sees_its_faults_for_what_they_are(
+    server: str, tmp_path: Path, program_in: type[Program]
+) -> None:
+    """A preset of the user's own at its address; a key it never asked for does no harm."""
+    program = program_in(tmp_path)
+    config = tmp_path / "home" / "config" / "alignsweep"
+    config.mkdir(parents=True)
+    (config / "providers.toml").write_text(f'[mine]\npreset = "llama-cpp"\nbase_url = "{server}"\n')
+    ended = program.run("providers", "check", "mine", "--model", "tiny-random", "--faults")
+    assert ended.code == 0, ended
+    assert "mine: answers (cut at max_tokens) as tiny-random, " in ended.out
+    assert "a wrong key: it answers all the same" in ended.out
