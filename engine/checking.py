@@ -20,6 +20,7 @@ from data.prices import Price, price_of
 from data.sampling import NAMES, adapted, profile
 from data.schema import Message, ProviderSpec, Request, Response, SamplingRule, Struct
 from data.text import printable
+from engine.accounts import SECRET_LENGTH
 from providers.ratelimits import LimitSeen, limits_in
 from providers.spoken import spoken
 from providers.wire import Endpoint, HttpReply, Transport
@@ -200,7 +201,7 @@ def _with_key(probe: Probe, key: str, endpoint: Endpoint) -> Endpoint:
 
 
 def _blotted(reply: HttpReply, key: str) -> HttpReply:
-    """The reply without the key, should a server repeat it."""
-    if not key or key.encode() not in reply.body:
+    """An error reply without the key that some servers repeat in it. (Dummy keys are words.)"""
+    if reply.status == 200 or len(key) < SECRET_LENGTH or key.encode() not in reply.body:
         return reply
     return replace(reply, body=reply.body.replace(key.encode(), b"[key]"))

@@ -157,6 +157,16 @@ def test_a_wrong_key_is_told_and_never_shown(keyed: Program) -> None:
     assert "a: Unauthorized: bad key Bearer [key]" in ended.out
 
 
+def test_a_dummy_key_spoils_no_reply(keyed: Program) -> None:
+    """Servers of one's own are often given the key `1`, or `EMPTY`."""
+    keyed.env["KEY_A"] = "1"
+    with scripted(lambda body, key: says()) as server:
+        write(keyed, account("a", server.url))
+        ended = check(keyed, "--sweep", "s.toml")
+    assert ended.code == 0, ended
+    assert "5 + 1 tokens" in ended.out
+
+
 def test_refused_parameters_are_left_out_and_told_with_what_to_write(keyed: Program) -> None:
     """So that one check finds all of them."""
 
