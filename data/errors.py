@@ -22,7 +22,9 @@
           ├─ UnknownModel       stops the model
           ├─ WrongAddress       stops the account: this API is not spoken there
           ├─ Unauthorized       stops the account
-          ├─ OutOfQuota         stops the account
+          ├─ OutOfQuota         stops the account: no money
+          ├─ DailyQuota         stops the account: the allowance of the day (week, month) is used up
+          ├─ ModelQuota         stops the model: its own allowance is used up
           └─ OverBudget         our own ceiling stands in the way; it was not sent
 
 Rules: the type decides the policy (`engine/retry.py` never looks at a status code). A content filter's
@@ -179,6 +181,18 @@ class OutOfQuota(Fatal):
     """No money or no quota is left on this account."""
 
     scope: ClassVar[Scope] = "account"
+
+
+class DailyQuota(Fatal):
+    """The allowance of the day, week or month is used up; it comes back by itself, but not soon."""
+
+    scope: ClassVar[Scope] = "account"
+
+
+class ModelQuota(Fatal):
+    """This model's own allowance is used up, such as a free tier; others of the account go on."""
+
+    scope: ClassVar[Scope] = "model"
 
 
 class OverBudget(Fatal):

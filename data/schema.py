@@ -147,6 +147,9 @@ class Request(Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = {}
     """Further wire parameters exactly as the sweep file gives them (top_p, stop, …)."""
     draw: Draw = Draw()
+    thinking: str = ""
+    """A state of the model's thinking, such as "on" or "off"; `data/sampling.py` puts it into the
+    provider's own parameters before a codec sees the request. Empty: as the provider has it."""
 
 
 class Usage(Struct, frozen=True):
@@ -389,6 +392,47 @@ class AccountSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     concurrency: int | None = None
 
 
+class SamplingRule(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How requests to some models are put in a provider's own way. See `data/sampling.py`.
+
+    All rules that fit are taken together; where two speak of the same parameter, the later one counts.
+    """
+
+    models: tuple[str, ...] = ()
+    """Globs of model ids, in small letters; empty: all models."""
+    thinks: str = ""
+    """Only for requests in this state of thinking; empty: in any."""
+    keep: tuple[str, ...] = ()
+    """Parameters of which earlier rules have said nothing, after all."""
+    drop: tuple[str, ...] = ()
+    rename: dict[str, str] = {}
+    fix: dict[str, Any] = {}
+    minimum: dict[str, float] = {}
+    maximum: dict[str, float] = {}
+    at_zero: dict[str, Any] = {}
+    """What stands for temperature 0 where it is said in other words."""
+    add: dict[str, Any] = {}
+    """Parameters that always go along."""
+    thinking: dict[str, dict[str, Any]] | None = None
+    """State of thinking -> the parameters that ask for it. None: nothing is said."""
+    thinking_default: str = ""
+    """The state that is asked for where the sweep file names none."""
+    why: str = ""
+    source: str = ""
+
+
+class ErrorRule(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What an error reply means. All keys that are given must fit. See `providers/outcomes.py`."""
+
+    means: str
+    """A class of `data/errors.py`, or "refused"."""
+    code: tuple[str, ...] = ()
+    """Globs, in small letters, of a code in the body, alone or as `member=code`."""
+    says: str = ""
+    """A regular expression searched in the provider's words, whatever the case."""
+    status: tuple[int, ...] = ()
+
+
 class ProviderSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A provider: where it is, how it speaks, what it allows. Holds the NAME of a key, never a key.
 
@@ -421,6 +465,20 @@ class ProviderSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Several keys or endpoints with the same answers; limits are those of each account."""
     stream: bool = False
     """Ask for replies as streams: shows when the first token came, and keeps long calls alive."""
+    path: str = ""
+    """Instead of the codec's own; `{model}` stands for the model's id."""
+    query: dict[str, str] = {}
+    auth: str = ""
+    """`bearer`, or the name of the header that carries the key; empty: as the api has it."""
+    errors: str = ""
+    """Whose error codes it answers with: a name of `data/outcomes.toml`."""
+    rules: tuple[ErrorRule, ...] = ()
+    """What its errors mean, before anything that file says."""
+    sampling: tuple[SamplingRule, ...] = ()
+    ca_file: str = ""
+    """PEM: the only authorities whose certificates are believed; empty: the system's."""
+    proxy: str = ""
+    """`environment`, or http://host:port; empty: none."""
 
 
 class ModelSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -430,12 +488,13 @@ class ModelSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     provider: str
     model: str
     max_tokens: int | None = None
-    temperature: float | None = None
-    """None: by category, as the benchmark has it."""
+    temperature: float | Literal["default"] | None = None
+    """None: by category, as the benchmark has it. "default": none is sent."""
     system: str = ""
     parameters: dict[str, Any] = {}
     retry_max_tokens: int | None = None
     """An answer that was cut is asked for once more with this; None: it stays cut."""
+    thinking: str = ""
 
 
 class JudgeSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -447,7 +506,8 @@ class JudgeSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     rubric: str
     parse: ParsePolicy = "robust"
     max_tokens: int | None = None
-    temperature: float | None = 0.0
+    temperature: float | Literal["default"] | None = 0.0
+    """None or "default": none is sent."""
     system: str = ""
     parameters: dict[str, Any] = {}
     retry_max_tokens: int | None = None
@@ -458,6 +518,7 @@ class JudgeSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Pairwise: the model that everybody is compared with; empty: all with all."""
     positions: Literal["both", "one"] = "both"
     """Pairwise: each pair in both orders, or in one that the content decides."""
+    thinking: str = ""
 
 
 class Sweep(Struct, frozen=True, kw_only=True):

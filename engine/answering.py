@@ -1,14 +1,14 @@
 """A question becomes a model's request. Pure.
 
 The temperature is the model's own if the sweep file gives one, else the benchmark's for the question's
-category. A later turn of a conversation carries the model's own earlier answers.
+category; "default" sends none. A later turn of a conversation carries the model's own earlier answers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
-from data.schema import Draw, Message, Request
+from data.schema import Draw, JudgeSpec, Message, ModelSpec, Request
 from engine.judging import derived_seed
 from engine.plan import Plan
 
@@ -18,17 +18,26 @@ def answer_request(plan: Plan, number: int, text_of: Callable[[int], str]) -> Re
     sweep = plan.sweep
     question, _ = plan.item(number)
     model = sweep.models[plan.model_index(number)]
-    by_category = sweep.temperatures.get(question.category, sweep.temperatures.get(""))
     draw = Draw(sample=plan.trial(number).sample)
     return Request(
         model=model.model,
         messages=tuple(_conversation(plan, number, model.system, text_of)),
-        temperature=by_category if model.temperature is None else model.temperature,
+        temperature=temperature_of(model, question.category, sweep.temperatures),
         max_tokens=model.max_tokens,
         seed=derived_seed(sweep.seed, draw) if sweep.send_seed else None,
         parameters=model.parameters,
         draw=draw,
+        thinking=model.thinking,
     )
+
+
+def temperature_of(
+    model: ModelSpec | JudgeSpec, category: str, temperatures: Mapping[str, float]
+) -> float | None:
+    """What a model is asked with; None: nothing is sent. `temperatures`: the benchmark's, by category."""
+    if model.temperature is None:
+        return temperatures.get(category, temperatures.get(""))
+    return None if model.temperature == "default" else model.temperature
 
 
 def _conversation(

@@ -23,13 +23,14 @@ from data.answers import GivenAnswer
 from data.catalog import accounts_of, is_embedded
 from data.errors import AlignsweepError, ConfigError, StorageError
 from data.schema import Answer, Failure, ProviderSpec, Response, Struct, Trial
+from engine import adapting
 from engine.accounts import Account, Pool
 from engine.budget import Statistics
 from engine.client import Client
 from engine.config import Loaded
 from engine.control import control_socket
 from engine.events import Event, Noted, Planned, Progress, Stopped
-from engine.keys import key_of
+from engine.keys import endpoint_of
 from engine.plan import JUDGEABLE, Ledger, Plan, State
 from engine.purse import Party, Purse, Spent, purse_for
 from engine.rundir import Opened, open_run
@@ -37,8 +38,8 @@ from engine.steering import Steering
 from engine.streams import judgments_wanted
 from engine.sweep import Options, Session
 from engine.tally import Tally
-from providers.registry import codec_of
-from providers.wire import Endpoint, Transport
+from providers.spoken import spoken
+from providers.wire import Transport
 
 PUBLISH_S = 0.25
 View = Callable[[Callable[[], Progress]], Coroutine[Any, Any, None]]
@@ -92,10 +93,10 @@ def embedded(loaded: Loaded) -> bool:
 
 
 def check_keys(loaded: Loaded, env: Mapping[str, str]) -> None:
-    """Every key that will be needed is there. Raises ConfigError for the first that is not."""
+    """Every key and certificate that will be needed is there. Raises ConfigError for one that is not."""
     for provider in loaded.sweep.providers:
         for account in accounts_of(provider):
-            key_of(account, env)
+            endpoint_of(account, spoken(account), env)
 
 
 def booked(loaded: Loaded, options: Options, spent: Spent, now_s: float) -> Statistics:
@@ -104,7 +105,7 @@ def booked(loaded: Loaded, options: Options, spent: Spent, now_s: float) -> Stat
     Raises ConfigError where there is a budget and something about its prices is missing.
     """
     purse = _purse(loaded, options, now_s)
-    purse.restore(spent)
+    purse.restore(spent, _provider_of(loaded.sweep.providers))
     return purse.statistics()
 
 
@@ -131,7 +132,8 @@ async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome
         run = open_run(options.folder, loaded, offload=lane("journal"), tell=tell, wall=wall)
         stack.push_async_callback(run.aclose)
         purse.restore(run.spent, _provider_of(loaded.sweep.providers))
-        for note in run.notes:
+        told = (*run.notes, *adapting.notes(loaded.sweep))
+        for note in told:
             tell(Noted(note))
         _bring_in(run, options.answers)
         cache = _cache(outside.cache_path, lane, wall)
@@ -162,7 +164,7 @@ async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome
             )
             await stack.enter_async_context(control_socket(options.folder, steering))
         trouble = await _work_and_show(session, run, tally, outside.view)
-    notes = (*run.notes, *([f"cache: {cache.trouble}"] if cache and cache.trouble else ()))
+    notes = (*told, *([f"cache: {cache.trouble}"] if cache and cache.trouble else ()))
     return _outcome(run, options, session, tally, trouble, simulated, notes)
 
 
@@ -206,11 +208,9 @@ async def _pools(
     transports = (outside.transports or _transports)(everyone, loaded)
     pools: dict[str, Pool] = {}
     for spec in specs:
-        pool = Pool(spec, codec_of(spec))
+        pool = Pool(spec, spoken(spec))
         for own in accounts_of(spec):
-            key = key_of(own, outside.env)
-            headers = {**own.headers, **pool.codec.authorize(key)}
-            endpoint = Endpoint(own.base_url, headers, own.timeout_s, key)
+            endpoint = endpoint_of(own, pool.codec, outside.env)
             pool.accounts.append(Account(pool, own, endpoint, transports[own.name]))
         pools[spec.name] = pool
     for transport in set(transports.values()):

@@ -18,6 +18,7 @@ from data.catalog import EMBEDDED, ProviderTable, accounts_of, is_embedded, reso
 from data.codec import convert, read_bytes
 from data.errors import ConfigError, DataError
 from data.prices import Price, own_price
+from data.sampling import check_thinking
 from data.schema import (
     Benchmark,
     JudgeSpec,
@@ -30,6 +31,7 @@ from data.schema import (
 from data.text import printable
 from engine.budget import BudgetTable, Stage, ceiling
 from engine.money import Exchange
+from engine.ownpresets import known_presets
 from engine.purse import Party, Terms
 from engine.sweepfile import JudgeTable, ModelTable, Places, SweepTable, parse, parties
 from providers.registry import DIALECTS
@@ -55,6 +57,7 @@ def load(path: Path, *, home: Path) -> Loaded:
     benchmark = _benchmark(face, path, home, places)
     providers = _providers(face, places)
     _check_needs(face, providers, places)
+    _check_thinking(face, providers, places)
     judges, found = _judges(face, benchmark, path, home, places)
     sweep = Sweep(
         name=face.name,
@@ -118,15 +121,17 @@ def _benchmark(face: SweepTable, path: Path, home: Path, places: Places) -> Benc
 
 def _providers(face: SweepTable, places: Places) -> tuple[ProviderSpec, ...]:
     """Those that are used, resolved."""
+    known = known_presets()
     users: dict[str, str] = {}
     for header, i, party in parties(face):
         users.setdefault(party.provider, places.at(header, i, "provider"))
     found = []
     for name, user in users.items():
         where = places.at(f"[providers.{name}]") if name in face.providers else user
-        spec = resolve(name, face.providers.get(name, ProviderTable()), where=where)
+        table = face.providers.get(name, ProviderTable())
+        spec = resolve(name, table, where=where, known=known)
         for account in accounts_of(spec):
-            _check_address(account, where)
+            check_address(account, where)
         found.append(spec)
     if len({spec.simulated for spec in found}) > 1:
         raise ConfigError(
@@ -151,7 +156,15 @@ def _check_needs(face: SweepTable, providers: Sequence[ProviderSpec], places: Pl
                 )
 
 
-def _check_address(spec: ProviderSpec, where: str) -> None:
+def _check_thinking(face: SweepTable, providers: Sequence[ProviderSpec], places: Places) -> None:
+    specs = {spec.name: spec for spec in providers}
+    for header, i, party in parties(face):
+        where = places.at(header, i, "thinking")
+        check_thinking(specs[party.provider].sampling, party.model, party.thinking, where=where)
+
+
+def check_address(spec: ProviderSpec, where: str) -> None:
+    """What must hold in a resolved account. Raises ConfigError."""
     if spec.api not in DIALECTS:
         raise ConfigError(
             f"unknown api `{printable(spec.api, 80)}`",

@@ -11,6 +11,7 @@ from typing import Any
 
 from data.codec import canonical, plain, sha256
 from data.schema import JudgeSpec, ModelSpec, ProviderSpec, Struct, Sweep
+from engine.adapting import wire_parameters
 
 _NOT_IDENTITY = frozenset({"parse", "provider"})
 _DECIDES = frozenset(
@@ -41,9 +42,9 @@ def identity(sweep: Sweep) -> dict[str, Any]:
         "repeats": sweep.repeats,
         "seed": sweep.seed,
         "send_seed": sweep.send_seed,
-        "models": {m.name: _party(m, providers) for m in sweep.models},
+        "models": {m.name: _party(m, sweep, providers) for m in sweep.models},
         "judges": {
-            j.name: {**_party(j, providers), "rubric": sweep.rubric_sha256[j.rubric]}
+            j.name: {**_party(j, sweep, providers), "rubric": sweep.rubric_sha256[j.rubric]}
             for j in sweep.judges
         },
     }
@@ -72,11 +73,15 @@ def compare(old: Sweep, new: Sweep) -> Difference:
     return Difference(tuple(refused), tuple(grown), tuple(other))
 
 
-def _party(party: ModelSpec | JudgeSpec, providers: dict[str, ProviderSpec]) -> dict[str, Any]:
+def _party(
+    party: ModelSpec | JudgeSpec, sweep: Sweep, providers: dict[str, ProviderSpec]
+) -> dict[str, Any]:
     fields = {k: v for k, v in plain(party).items() if k not in _NOT_IDENTITY}
     provider = providers.get(party.provider)
     if provider is not None:
         fields["provider"] = {"api": provider.api, "identity": provider.cache_identity}
+        if sent := wire_parameters(party, provider, sweep):
+            fields["sent"] = sent
     return fields
 
 

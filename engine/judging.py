@@ -49,11 +49,12 @@ def judge_request(case: Case, ask: int) -> tuple[Request, tuple[str, str]]:
     request = Request(
         model=judge.model,
         messages=system + tuple(rendered.messages),
-        temperature=judge.temperature,
+        temperature=None if judge.temperature == "default" else judge.temperature,
         max_tokens=judge.max_tokens,
         seed=derived_seed(sweep.seed, draw) if sweep.send_seed else None,
         parameters=judge.parameters,
         draw=draw,
+        thinking=judge.thinking,
     )
     return request, rendered.quotation
 

@@ -6,12 +6,16 @@ A key leaves here only inside an Endpoint's headers, whose repr does not show th
 from __future__ import annotations
 
 import re
+import ssl
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from data.errors import ConfigError
 from data.schema import ProviderSpec
 from data.text import printable
+from providers.wire import Endpoint, Provider
 
 _VARIABLE = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 _KEY = re.compile(r"sk-|(?:.*\d){6}")
@@ -42,6 +46,45 @@ def key_of(provider: ProviderSpec, env: Mapping[str, str]) -> str:
             how=f"export {provider.api_key_env}=… or name another one with api_key_env",
         )
     return _checked(key, provider.api_key_env, provider)
+
+
+def endpoint_of(provider: ProviderSpec, codec: Provider, env: Mapping[str, str]) -> Endpoint:
+    """Where its requests go, with its key. Raises ConfigError for what cannot be used."""
+    key = key_of(provider, env)
+    ca_file = str(Path(provider.ca_file).expanduser()) if provider.ca_file else ""
+    if ca_file:
+        _check_authorities(ca_file, provider)
+    return Endpoint(
+        provider.base_url,
+        {**provider.headers, **codec.authorize(key)},
+        provider.timeout_s,
+        key,
+        ca_file=ca_file,
+        proxy=_proxy(provider),
+    )
+
+
+def _check_authorities(ca_file: str, provider: ProviderSpec) -> None:
+    try:
+        ssl.create_default_context(cafile=ca_file)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = (
+            "it holds no PEM certificate" if isinstance(error, ssl.SSLError) else error.args[-1]
+        )
+        raise ConfigError(
+            f"cannot use ca_file {printable(ca_file, 200)}: {reason}",
+            where=f"provider `{provider.name}`",
+        ) from None
+
+
+def _proxy(provider: ProviderSpec) -> str:
+    """The proxy that is asked for: named, or the environment's for this address."""
+    if provider.proxy != "environment":
+        return provider.proxy
+    parts = urlsplit(provider.base_url)
+    if urllib.request.proxy_bypass(parts.hostname or ""):
+        return ""
+    return urllib.request.getproxies().get(parts.scheme, "")
 
 
 def _from_file(provider: ProviderSpec) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from data.schema import Answer, Failure, Intent, Judgment, Result, Settled, Struct, Trial, Usage
 from engine.plan import Ledger, Plan, State
 from engine.purse import Spent, sums
+from engine.refusals import RefusalCount, Refusals
 from engine.rundir import Stored, records
 from engine.scores import MIN_COVERAGE, Scores, score
 
@@ -54,6 +55,8 @@ class Counts(Struct, frozen=True, kw_only=True):
     """(column, currency, nano-units): spent, estimated, possibly billed, by currency."""
     unpriced: int = 0
     """Attempts of unknown price, which no sum has."""
+    refusals: tuple[RefusalCount, ...] = ()
+    """Who refused what, most frequent first."""
 
 
 def counts_of(run: Stored) -> Counts:
@@ -64,6 +67,7 @@ def counts_of(run: Stored) -> Counts:
     spent = Usage()
     failures: dict[Trial, str] = {}
     costs = Spent()
+    refusals = Refusals(run.sweep)
     for record in records(run.folder):
         ledger.enter(record, 0, 0)
         costs.enter(record)
@@ -71,6 +75,7 @@ def counts_of(run: Stored) -> Counts:
             failures[record.trial] = f"{record.error}: {record.message}"
         elif isinstance(record, Answer | Judgment):
             failures.pop(record.trial, None)
+            refusals.add(record)
         if isinstance(record, Intent):
             attempts += 1
             open_intents += 1
@@ -96,6 +101,7 @@ def counts_of(run: Stored) -> Counts:
         reasons=tuple(Counter(failures.values()).most_common()),
         money=money,
         unpriced=unpriced,
+        refusals=refusals.counts(),
     )
 
 

@@ -21,6 +21,7 @@ from data.schema import ParsePolicy
 from data.text import printable
 from engine.budget import BudgetTable
 from engine.keys import names_a_file, names_a_variable
+from engine.manners import HEADER_NAME, check_manners, looks_secret
 
 MAX_NAME = 100
 MAX_TOKENS = 10_000_000
@@ -45,8 +46,6 @@ RESERVED: Mapping[str, str] = {
     "stream": "it is the provider's: `stream = true` in [providers.NAME]",
 }
 """Wire parameters that are not the user's to set, and why."""
-_SECRET_HEADERS = re.compile(r"auth|key|token|secret|cookie", re.IGNORECASE)
-_SECRET_VALUES = re.compile(r"\s*(bearer |basic |sk-)", re.IGNORECASE)
 _SECRET_KEYS = frozenset({"api_key", "apikey", "key", "token", "password", "secret"})
 
 
@@ -57,11 +56,12 @@ class ModelTable(Table, frozen=True, kw_only=True):
     provider: str
     model: str
     max_tokens: int | None = None
-    temperature: float | None = None
+    temperature: float | str | None = None
     system: str = ""
     parameters: dict[str, Any] = {}
     retry_max_tokens: int | None = None
     price: PriceTable | int | None = None
+    thinking: str = ""
 
 
 class JudgeTable(Table, frozen=True, kw_only=True):
@@ -75,11 +75,12 @@ class JudgeTable(Table, frozen=True, kw_only=True):
     baseline: str = ""
     positions: Literal["both", "one"] = "both"
     max_tokens: int | None = None
-    temperature: float | None = 0.0
+    temperature: float | str | None = 0.0
     system: str = ""
     parameters: dict[str, Any] = {}
     retry_max_tokens: int | None = None
     price: PriceTable | int | None = None
+    thinking: str = ""
 
 
 class SweepTable(Table, frozen=True, kw_only=True):
@@ -108,15 +109,20 @@ class SweepTable(Table, frozen=True, kw_only=True):
 def parse(path: Path, text: bytes) -> tuple[SweepTable, Places]:
     """The file's tables, sound in themselves, and the lines they stand on. Raises ConfigError."""
     places = Places(path, text.decode("utf-8", errors="replace"))
-    table = _toml(path, text)
-    _refuse_secrets(table, places)
+    table = read_toml(path, text)
+    if not table:
+        raise ConfigError(
+            "an empty sweep file", where=str(path), how="`alignsweep init` writes one to start from"
+        )
+    refuse_secrets(table.get("providers"), places, "the sweep file", "[providers.{name}]")
     face = _face(table, places)
     _check_numbers(face, places)
     _check_names(face, places)
     return face, places
 
 
-def _toml(path: Path, text: bytes) -> dict[str, Any]:
+def read_toml(path: Path, text: bytes) -> dict[str, Any]:
+    """The file as TOML. Raises ConfigError with the line."""
     try:
         table = tomllib.loads(text.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -128,10 +134,6 @@ def _toml(path: Path, text: bytes) -> dict[str, Any]:
         raise ConfigError(
             f"not valid TOML: {printable(str(error), 200)}", where=_toml_place(path, text, error)
         ) from None
-    if not table:
-        raise ConfigError(
-            "an empty sweep file", where=str(path), how="`alignsweep init` writes one to start from"
-        )
     return table
 
 
@@ -185,7 +187,7 @@ def _face(table: Mapping[str, Any], places: Places) -> SweepTable:
 
     providers = table.get("providers")
     for name, value in (providers if isinstance(providers, dict) else {}).items():
-        for header, i, account in tuple(_tables_of(name, value))[1:]:
+        for header, i, account in tuple(_tables_of(f"[providers.{name}]", value))[1:]:
             convert(account, AccountTable, where=place(header, i))
         convert(value, ProviderTable, where=place(f"[providers.{name}]"))
     kinds: tuple[tuple[str, type[ModelTable | JudgeTable]], ...] = (
@@ -202,30 +204,32 @@ def _face(table: Mapping[str, Any], places: Places) -> SweepTable:
 # --- checks ------------------------------------------------------------------------------------
 
 
-def _refuse_secrets(table: Mapping[str, Any], places: Places) -> None:
-    """A key written into the file would end up in copies of it; say so before anything else."""
-    providers = table.get("providers")
+def refuse_secrets(providers: Any, places: Places, file: str, header: str) -> None:
+    """A key written into a file would end up in copies of it; say so before anything else.
+
+    `header` is that of a provider's table, with {name} in it. Raises ConfigError.
+    """
     for name, provider in (providers if isinstance(providers, dict) else {}).items():
-        for header, i, one in _tables_of(name, provider):
+        for place, i, one in _tables_of(header.format(name=name), provider):
             for key in one:
                 if key.lower().replace("-", "_") in _SECRET_KEYS:
                     raise ConfigError(
-                        f"`{printable(key)}` in the sweep file",
-                        where=places.at(header, i, key),
+                        f"`{printable(key)}` in {file}",
+                        where=places.at(place, i, key),
                         how="name an environment variable with api_key_env, or a file with "
                         "api_key_file; the key itself never stands in a file that is copied",
                     )
 
 
-def _tables_of(name: str, provider: Any) -> Iterator[tuple[str, int, dict[str, Any]]]:
+def _tables_of(header: str, provider: Any) -> Iterator[tuple[str, int, dict[str, Any]]]:
     """A provider's table and those of its accounts, whatever else they may be."""
     if not isinstance(provider, dict):
         return
-    yield f"[providers.{name}]", 0, provider
+    yield header, 0, provider
     accounts = provider.get("accounts")
     for i, account in enumerate(accounts if isinstance(accounts, list) else ()):
         if isinstance(account, dict):
-            yield f"[[providers.{name}.accounts]]", i, account
+            yield f"[{header.removesuffix(']')}.accounts]]", i, account
 
 
 def _check_numbers(face: SweepTable, places: Places) -> None:
@@ -240,12 +244,14 @@ def _check_numbers(face: SweepTable, places: Places) -> None:
     for header, i, party in parties(face):
         _check_parameters(party.parameters, places.at(header, i, "parameters"))
         _check_caps(party, places, header, i)
-        if party.temperature is not None and not 0 <= party.temperature <= 2:
+        heat = party.temperature
+        if heat not in (None, "default") and (isinstance(heat, str) or not 0 <= heat <= 2):
             raise ConfigError(
-                "`temperature` must be 0 to 2", where=places.at(header, i, "temperature")
+                '`temperature` must be 0 to 2, or "default" to send none',
+                where=places.at(header, i, "temperature"),
             )
     for name, provider in face.providers.items():
-        _check_provider(name, provider, places)
+        check_provider(name, provider, places, header=f"[providers.{name}]")
 
 
 def _check_caps(party: ModelTable | JudgeTable, places: Places, header: str, i: int) -> None:
@@ -285,11 +291,12 @@ def _leaves(value: Any) -> Iterator[Any]:
         yield value
 
 
-def _check_provider(name: str, table: ProviderTable, places: Places) -> None:
-    header = f"[providers.{name}]"
+def check_provider(name: str, table: ProviderTable, places: Places, *, header: str) -> None:
+    """What must hold in an account's table by itself. Raises ConfigError."""
     if fault := name_fault(name):
         raise ConfigError(f"a provider's name {fault}", where=places.at(header))
     _check_account(table, places, header, 0)
+    check_manners(table, lambda key: places.at(header, key=key))
     _check_headers(table.headers or {}, places.at(header, key="headers"))
     for i, account in enumerate(table.accounts or ()):
         _check_account(account, places, f"[[providers.{name}.accounts]]", i)
@@ -321,13 +328,13 @@ def _check_account(
 
 def _check_headers(headers: Mapping[str, str], where: str) -> None:
     for key, value in headers.items():
-        if _SECRET_HEADERS.search(key) or _SECRET_VALUES.match(value):
+        if looks_secret(key, value):
             raise ConfigError(
                 f"header `{printable(key, 80)}` looks like a secret",
                 where=where,
                 how="use api_key_env or api_key_file",
             )
-        if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", key, re.ASCII):  # a token of RFC 9110
+        if not HEADER_NAME.fullmatch(key):
             raise ConfigError(f"`{printable(key, 80)}` is no name of a header", where=where)
         if not value.isascii() or not value.isprintable():
             raise ConfigError(f"header `{key}` must be one line of ASCII", where=where)

@@ -25,7 +25,8 @@ from engine.measure import Gauge, Missing, Prompt, prompt_of
 from engine.plan import JUDGEABLE, Ledger, State
 from engine.streams import Options, judgments_wanted
 from engine.workload import Range, Share, Workload, WorkStage
-from providers.registry import codec_of
+from providers.spoken import spoken
+from providers.wire import Provider
 
 BATCH = 500
 SAMPLES = 64
@@ -70,6 +71,7 @@ class Walk:
         """Prompts without any answer, by judge and item."""
         self._caching = caching
         self._providers: Mapping[str, ProviderSpec] = {p.name: p for p in loaded.sweep.providers}
+        self._codecs = {p.name: spoken(p) for p in loaded.sweep.providers}
 
     def workload(self) -> Workload:
         """A share per model and per judge, in the sweep file's order."""
@@ -245,20 +247,30 @@ class Walk:
     def _wire(self, number: int, spec: ProviderSpec) -> _Wire | None:
         """The first request of a trial, if all it needs is known."""
         try:
-            return _wire(self._request(number, self._text), spec)
+            return _wire(self._request(number, self._text), self._codecs[spec.name])
         except KeyError:
             return None
 
     def _hollow(self, number: int, spec: ProviderSpec) -> Prompt:
         """The prompt of a trial with nothing where an answer is missing."""
         if self._plan.is_answer(number):
-            return _wire(self._request(number, self._text_or_nothing), spec).prompt
+            return _wire(
+                self._request(number, self._text_or_nothing), self._codecs[spec.name]
+            ).prompt
         if any(self._known_text(answer) is not None for answer in self._needed(number)):
-            return _wire(self._request(number, self._text_or_nothing), spec).prompt
+            return _wire(
+                self._request(number, self._text_or_nothing), self._codecs[spec.name]
+            ).prompt
         key = (self._plan.judge_index(number), self._plan.item_index(number))
         if key not in self._empty:
-            self._empty[key] = _wire(self._request(number, self._text_or_nothing), spec).prompt
+            self._empty[key] = _wire(
+                self._request(number, self._text_or_nothing), self._codecs[spec.name]
+            ).prompt
         return self._empty[key]
+
+    def _filled(self, number: int, spec: ProviderSpec) -> Prompt:
+        request = self._request(number, self._text_or_nothing)
+        return _wire(request, self._codecs[spec.name]).prompt
 
     def _request(self, number: int, text_of: Callable[[int], str]) -> Request:
         """Raises KeyError if `text_of` does."""
@@ -294,8 +306,8 @@ class Walk:
         return self._known_text(answer) or ""
 
 
-def _wire(request: Request, spec: ProviderSpec) -> _Wire:
-    http = codec_of(spec).encode(request)
+def _wire(request: Request, codec: Provider) -> _Wire:
+    http = codec.encode(request)
     return _Wire(http.path, http.body, request.draw, prompt_of(request, http.body))
 
 

@@ -44,7 +44,7 @@ def read_refusal(body: Body) -> Refusal:
             break
         if isinstance(value, Mapping):
             objects.append(value)
-        elif isinstance(value, str) and key in SPOKEN:
+        elif isinstance(value, str) and key.lower() in SPOKEN:
             words.append(value[:LONGEST_TEXT])
     return Refusal("\n".join(words)[:LONGEST_TEXT], tuple(objects))
 
@@ -64,7 +64,7 @@ def _decoded(body: Body) -> Any:
 
 def _values(key: str, value: Any, depth: int) -> Iterator[tuple[str, Any, int]]:
     """Every value with the name it stands under; members of a list stand under the list's name."""
-    if isinstance(value, str) and key in SPOKEN and value.lstrip()[:1] in ("{", "["):
+    if isinstance(value, str) and key.lower() in SPOKEN and value.lstrip()[:1] in ("{", "["):
         opened = _decoded(value)
         if not isinstance(opened, str):
             value = opened

@@ -1,14 +1,16 @@
 """The one room that touches a socket, and where aiohttp's exceptions end.
 
-Rules: one session for all accounts, no cookie jar, no proxies from the environment, TLS verified,
-redirects never followed (they would carry the prompt to another host), a total deadline always, and a
-body is read up to a cap, since a hostile or broken server must not fill the memory.
+Rules: one session for all accounts, no cookie jar, no proxy that was not asked for, TLS verified (by an
+authority of one's own where an endpoint names its file), redirects never followed (they would carry the
+prompt to another host), a total deadline always, and a body is read up to a cap, since a hostile or
+broken server must not fill the memory.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
+import ssl
 import zlib
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -57,6 +59,7 @@ class AiohttpTransport:
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
         self._kept: Counter[str] = Counter()
         """By base URL: how many more requests may be taken for ones that met a stale connection."""
+        self._trusts: dict[str, ssl.SSLContext] = {}
 
     async def send(self, request: HttpRequest, endpoint: Endpoint) -> HttpReply:
         clock = asyncio.get_running_loop().time
@@ -90,6 +93,8 @@ class AiohttpTransport:
             headers=headers,
             timeout=self._timeout(endpoint.timeout_s),
             allow_redirects=False,
+            ssl=self._trust(endpoint.ca_file),
+            proxy=endpoint.proxy or None,
         ) as response:
             self._kept[endpoint.base_url] = min(self._kept[endpoint.base_url] + 2, MOST_KEPT)
             marks = Marks(clock, started) if _streams(response) else None
@@ -124,6 +129,12 @@ class AiohttpTransport:
 
     async def aclose(self) -> None:
         await self._session.close()
+
+    def _trust(self, ca_file: str) -> ssl.SSLContext | bool:
+        """Whose certificates are believed. Raises OSError for a file that cannot be read."""
+        if ca_file and ca_file not in self._trusts:
+            self._trusts[ca_file] = ssl.create_default_context(cafile=ca_file)
+        return self._trusts.get(ca_file, True)
 
     def _timeout(self, total_s: float) -> aiohttp.ClientTimeout:
         timeout = self._timeouts.get(total_s)

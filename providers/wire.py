@@ -36,16 +36,27 @@ class HttpReply(Struct, frozen=True):
 class Endpoint:
     """Where an account's requests go, with its key. Its repr tells the address and nothing else."""
 
-    __slots__ = ("base_url", "headers", "key", "timeout_s")
+    __slots__ = ("base_url", "ca_file", "headers", "key", "proxy", "timeout_s")
 
     def __init__(
-        self, base_url: str, headers: Mapping[str, str], timeout_s: float, key: str = ""
+        self,
+        base_url: str,
+        headers: Mapping[str, str],
+        timeout_s: float,
+        key: str = "",
+        *,
+        ca_file: str = "",
+        proxy: str = "",
     ) -> None:
         self.base_url = base_url.rstrip("/")
         self.headers = dict(headers)
         self.timeout_s = timeout_s
         self.key = key
         """Kept to be blotted out where a server repeats it in an error."""
+        self.ca_file = ca_file
+        """PEM: the only authorities that are believed; empty: the system's."""
+        self.proxy = proxy
+        """http://host:port of a proxy that is asked for; empty: none."""
 
     def __repr__(self) -> str:
         return f"<Endpoint {self.base_url}>"

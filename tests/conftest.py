@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,7 @@ class Program:
             "HOME": str(folder / "home"),
             "XDG_DATA_HOME": str(folder / "home" / "data"),
             "XDG_CACHE_HOME": str(folder / "home" / "cache"),
+            "XDG_CONFIG_HOME": str(folder / "home" / "config"),
             "PYTHONPATH": str(ROOT),
             "PYTHONUTF8": "1",
             "COLUMNS": "160",
@@ -71,6 +73,14 @@ class Program:
 
     def _command(self, words: tuple[str | Path, ...], before: str = "pass") -> list[str]:
         return [sys.executable, "-c", f"{before}; {MAIN}", *map(str, words)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_presets_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Whoever runs the tests may have a providers.toml; no test sees it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
 
 
 @pytest.fixture

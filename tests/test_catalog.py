@@ -12,12 +12,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.catalog import EMBEDDED, ProviderTable, identity, is_embedded, presets, resolve
+from data.catalog import (
+    APIS,
+    EMBEDDED,
+    PLACEHOLDER,
+    ProviderTable,
+    identity,
+    is_embedded,
+    presets,
+    resolve,
+)
 from data.errors import ConfigError
+from data.outcomes import dialects
 from data.schema import ProviderSpec
 from engine.config import Loaded, load
 from engine.keys import names_a_variable
-from providers.registry import DIALECTS
 
 TEMPLATES = ("sweep.toml", "simulated.toml")
 
@@ -40,9 +49,12 @@ def loaded(folder: Path, text: str) -> Loaded:
 @pytest.mark.parametrize("name", sorted(presets()))
 def test_every_preset_is_a_whole_provider(name: str) -> None:
     """An address, a dialect that is spoken here, the name of a key, and when it was checked."""
-    spec = resolve(name, ProviderTable(), where="w")
-    assert spec.api in DIALECTS
+    preset = presets()[name]
+    address = (preset.base_url or "").replace(PLACEHOLDER, "mine")
+    spec = resolve(name, ProviderTable(base_url=address), where="w")
+    assert spec.api in APIS
     assert spec.cache_identity
+    assert spec.errors in dialects()
     if is_embedded(spec):
         return
     url = urlsplit(spec.base_url)
@@ -51,13 +63,14 @@ def test_every_preset_is_a_whole_provider(name: str) -> None:
     assert spec.base_url == spec.base_url.rstrip("/")
     assert bool(spec.api_key_env) != local
     assert names_a_variable(spec.api_key_env or "LOCAL")
-    assert re.match(r"20\d\d-\d\d, ", presets()[name].checked or "")
+    assert re.fullmatch(r"20\d\d-\d\d", preset.checked or "")
+    assert urlsplit(preset.source or "").scheme == "https"
 
 
 def test_presets_do_not_share_addresses() -> None:
     """Two names for one address would be two accounts in the limiter's eyes."""
-    urls = [table.base_url for table in presets().values()]
-    assert len(set(urls)) == len(urls)
+    addresses = [(table.api, table.base_url, table.path) for table in presets().values()]
+    assert len(set(addresses)) == len(addresses)
 
 
 def test_the_users_keys_win_one_by_one() -> None:
@@ -86,6 +99,7 @@ def test_a_new_name_defines_a_provider() -> None:
         api="openai-chat",
         base_url="http://10.0.0.1:8000/v1",
         cache_identity="http://10.0.0.1:8000/v1",
+        errors="openai",
     )
 
 
@@ -93,7 +107,7 @@ def test_a_new_name_defines_a_provider() -> None:
     ("name", "table", "says"),
     [
         ("opnai", ProviderTable(), "w: unknown provider `opnai`\n  did you mean `openai`? known: "),
-        ("zzzzz", ProviderTable(), "w: unknown provider `zzzzz`\n  known: ark, "),
+        ("zzzzz", ProviderTable(), "w: unknown provider `zzzzz`\n  known: anthropic, ark, "),
         ("\x1b[2J", ProviderTable(), "w: unknown provider `\\x1b[2J`"),
         (
             "mine",
@@ -211,3 +225,15 @@ def test_the_demos_template_needs_only_an_address(tmp_path: Path) -> None:
     sweep = loaded(tmp_path, text).sweep
     assert all(provider.simulated for provider in sweep.providers)
     assert [judge.name for judge in sweep.judges] == ["gpt-4-0613", "CritiqueLLM"]
+
+
+def test_the_users_page_has_every_preset_with_its_key() -> None:
+    """A preset that nobody can find is none."""
+    page = (Path(__file__).parent.parent / "docs" / "providers.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    missing = [
+        name
+        for name, table in presets().items()
+        if not any(f"`{name}`" in r and (table.api_key_env or "none") in r for r in rows)
+    ]
+    assert missing == []

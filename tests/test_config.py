@@ -104,7 +104,7 @@ BAD: list[tuple[str, str, int, str]] = [
     ("concurrency = 4", "concurrency = 4.5", 13, "Expected `int | null`, got `float`"),
     ('headers = { X-Project = "a" }', "headers = { X-Project = 1 }", 15, "Expected `str`, got"),
     ("headers = {", "simulator = 3 #", 15, "Expected `object | null`, got `int`"),
-    ("temperature = 0.5", 'temperature = "hot"', 22, "Expected `float | null`"),
+    ("temperature = 0.5", 'temperature = "hot"', 22, "`temperature` must be 0 to 2, or"),
     ("parameters = {", "parameters = 3 #", 23, "Expected `object`, got `int`"),
     ('parse = "robust"', 'parse = "strict"', 35, "Invalid enum value 'strict'"),
     ("[providers.local]\n", "providers = 3\n[other]\n", 9, "Expected `object`, got `int`"),

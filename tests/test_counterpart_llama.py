@@ -355,3 +355,17 @@ def test_a_sweep_of_several_dialects_counts_what_the_server_counts(
     answers = [r for r in records(program) if isinstance(r, Answer)]
     streamed = {a.trial.model for a in answers if a.response.ttft_s is not None}
     assert streamed == {"chat", "msg"}
+
+
+def test_the_check_finds_the_server_and_sees_its_faults_for_what_they_are(
+    server: str, tmp_path: Path, program_in: type[Program]
+) -> None:
+    """A preset of the user's own at its address; a key it never asked for does no harm."""
+    program = program_in(tmp_path)
+    config = tmp_path / "home" / "config" / "alignsweep"
+    config.mkdir(parents=True)
+    (config / "providers.toml").write_text(f'[mine]\npreset = "llama-cpp"\nbase_url = "{server}"\n')
+    ended = program.run("providers", "check", "mine", "--model", "tiny-random", "--faults")
+    assert ended.code == 0, ended
+    assert "mine: answers (cut at max_tokens) as tiny-random, " in ended.out
+    assert "a wrong key: it answers all the same" in ended.out

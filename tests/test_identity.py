@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.codec import decode_as, encode, replace
-from data.schema import AccountSpec, JudgeSpec, ModelSpec, ProviderSpec, Sweep
+from data.schema import (
+    AccountSpec,
+    ErrorRule,
+    JudgeSpec,
+    ModelSpec,
+    ProviderSpec,
+    SamplingRule,
+    Sweep,
+)
 from engine.identity import compare, digest
 
 PROVIDER = ProviderSpec(
@@ -60,6 +68,7 @@ MODEL_FIELDS: dict[str, tuple[Any, str]] = {
     "system": ("be brief", "refused"),
     "parameters": ({"top_p": 0.9}, "refused"),
     "retry_max_tokens": (9, "refused"),
+    "thinking": ("off", "refused"),
 }
 JUDGE_FIELDS: dict[str, tuple[Any, str]] = {
     **MODEL_FIELDS,
@@ -81,6 +90,14 @@ PROVIDER_FIELDS: dict[str, tuple[Any, str]] = {
     "output_tpm": (60, "other"),
     "rpd": (60, "other"),
     "concurrency": (3, "other"),
+    "path": ("/{model}/chat", "other"),
+    "query": ({"api-version": "2"}, "other"),
+    "auth": ("api-key", "other"),
+    "errors": ("zhipu", "other"),
+    "rules": ((ErrorRule(means="refused", status=(418,)),), "other"),
+    "sampling": ((SamplingRule(drop=("temperature",)),), "refused"),
+    "ca_file": ("own.pem", "other"),
+    "proxy": ("environment", "other"),
     "timeout_s": (9.0, "other"),
     "cache_identity": ("https://b/v1", "refused"),
     "simulated": (True, "other"),

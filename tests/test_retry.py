@@ -44,6 +44,8 @@ POLICY = {
     "WrongAddress": "never",
     "Unauthorized": "never",
     "OutOfQuota": "never",
+    "DailyQuota": "never",
+    "ModelQuota": "never",
     "TooLarge": "never",
     "OverBudget": "never",
     "DeadlinePassed": "never",
@@ -54,6 +56,8 @@ SCOPES = {
     "WrongAddress": "account",
     "Unauthorized": "account",
     "OutOfQuota": "account",
+    "DailyQuota": "account",
+    "ModelQuota": "model",
 }
 
 

@@ -24,6 +24,7 @@ from engine.cli import (
     demo,
     init,
     plan,
+    providers,
     report,
     rubrics,
     run,
@@ -42,6 +43,7 @@ for command in (run, plan, init, report, audit, simulate, demo):
     command.register(app)
 app.add_typer(ctl.app, name="ctl", help="Look at a running sweep and steer it.")
 app.add_typer(cache.app, name="cache", help="The response cache: info, prune, clear.")
+app.add_typer(providers.app, name="providers", help="Providers: list, show, check.")
 app.add_typer(data.app, name="data", help="Benchmarks: import, fetch, list, show, validate.")
 data.app.command("anchors")(anchors.anchors)
 app.add_typer(rubrics.app, name="rubrics", help="How judges are asked: list, show.")

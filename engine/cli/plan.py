@@ -68,6 +68,7 @@ def say_plan(loaded: Loaded, options: Options, *, no_cache: bool, as_json: bool 
     import time
     from datetime import UTC, datetime
 
+    from engine.adapting import notes
     from engine.bootstrap import booked, check_keys
     from engine.cli.session import cache_file
     from engine.prediction import predict
@@ -88,6 +89,8 @@ def say_plan(loaded: Loaded, options: Options, *, no_cache: bool, as_json: bool 
         typer.echo(document(prediction, loaded.sweep, run_folder=folder), nl=False)
     else:
         _print(loaded, options, prediction)
+        for note in notes(loaded.sweep):
+            typer.echo(f"note: {note}")
     if complaint is not None:
         raise complaint
     check_keys(loaded, os.environ)

@@ -56,6 +56,11 @@ def status(
     typer.echo(f"failed     {counts.failed:,}      pending  {counts.pending:,}")
     for reason, count in counts.reasons[:5]:
         typer.echo(f"           {count:,} x {printable(reason, 160)}")
+    for row in counts.refusals:
+        code = f" ({printable(row.code, 60)})" if row.code else ""
+        typer.echo(
+            f"refused    {row.count:,} x {row.what} by {row.by} of {printable(row.account, 60)}{code}"
+        )
     typer.echo(
         f"requests   {counts.attempts:,} sent, {counts.possibly_billed:,} without a known end"
         f" (possibly billed)"
