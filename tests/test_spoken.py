@@ -92,11 +92,7 @@ def test_a_filter_that_answers_with_an_http_error_is_an_outcome() -> None:
 def test_a_filter_that_stops_an_answer_is_the_providers() -> None:
     """Whatever it had written by then."""
     got = speaker("zhipu").decode(reply(200, chat("半", "sensitive")))
-    assert (got.state, got.refused_by, got.refusal_code) == (
-        "refused",
-        "provider",
-        "content_filter",
-    )
+    assert (got.state, got.refused_by, got.refusal_code) == ("refused", "provider", "sensitive")
 
 
 def test_an_answer_beside_a_flag_was_filtered() -> None:
