@@ -207,7 +207,7 @@ def test_too_little_coverage_has_no_total_but_categories(program: Program) -> No
     assert program.run("run", "s.toml", "--progress", "none").code == 0
     out = narrow(program, "rank", "s").out
     assert "nobody is ranked" in out
-    assert out.count("Not ranked:") == 4
+    assert all(model in out for model in MODELS)
     thin = narrow(program, "compare", "s", MODELS[0], MODELS[2]).out
     assert "No conclusion on 总分" in thin
     lowered = narrow(program, "compare", "s", MODELS[0], MODELS[2], "--min-coverage", "0.2").out

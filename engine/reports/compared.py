@@ -201,12 +201,18 @@ def _notes(one: Compared) -> list[str]:
         interval = "" if rate.low is None else f" ({_percent(rate.low)}–{_percent(rate.high)})"
         text = f"A wins {_percent(rate.adjusted)} of the questions, a tie as half{interval}"
         found.append(text + _equal_length(one.equal_length))
-    reasons = dict.fromkeys(
-        f"{inert(line.name)}: {inert(line.comparison.effect.reason)}"
-        for line in one.lines
-        if line.comparison.effect.reason and line.kind == "category"
-    )
-    return [*found, *(f"Undefined: {reason}." for reason in list(reasons)[:5])]
+    unknown = [
+        line for line in one.lines if line.kind == "category" and line.comparison.effect.reason
+    ]
+    empty = [inert(line.name) for line in unknown if line.comparison.effect.value is None]
+    if empty:
+        found.append(f"No question with a score for both in {', '.join(empty)}.")
+    found += [
+        f"{inert(line.name)}: {inert(line.comparison.effect.reason)}."
+        for line in unknown
+        if line.comparison.effect.value is not None
+    ]
+    return found
 
 
 def _equal_length(one: LengthControlled) -> str:

@@ -185,9 +185,10 @@ def _verdict(ranking: Ranking) -> list[str]:
         if ranking.runs:
             stretches = ", ".join(f"{first}-{last}" for first, last in ranking.runs)
             found.append(f"Cannot be told apart: ranks {stretches}.")
+    by_reason: dict[str, list[str]] = {}
     for model, why in ranking.unranked:
-        found.append(f"Not ranked: {inert(model)} ({inert(why)}).")
-    return found
+        by_reason.setdefault(inert(why), []).append(inert(model))
+    return [*found, *(f"Not ranked: {', '.join(who)} ({why})." for why, who in by_reason.items())]
 
 
 def _notes(judged: Judged) -> list[str]:

@@ -113,7 +113,8 @@ class _Draft:
         ]
         out = {model for model, _ in self._unranked}
         ranked = [(model, guess) for model, guess in found if model not in out]
-        self._ranked = sorted(ranked, key=lambda one: (-(one[1].value or 0.0), one[0]))
+        # Models come sorted by name, and those with the same value stay so.
+        self._ranked = sorted(ranked, key=lambda one: -(one[1].value or 0.0))
         names = [model for model, _ in self._ranked]
         self.comparisons = compare(grid, list(combinations(names, 2)), column, clustered=clustered)
         self._draws = self._resampled(names, weights)
