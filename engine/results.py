@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from data.schema import Answer, Failure, Intent, Judgment, Result, Settled, Struct, Trial, Usage
+from data.schema import (
+    Answer,
+    Failure,
+    Intent,
+    Judgment,
+    Record,
+    Result,
+    Settled,
+    Struct,
+    Trial,
+    Usage,
+)
 from engine.plan import Ledger, Plan, State
 from engine.purse import Spent, sums
 from engine.refusals import RefusalCount, Refusals
@@ -14,19 +25,29 @@ from engine.rundir import Stored, records
 from engine.scores import MIN_COVERAGE, Scores, score
 
 
-def results(folder: Path) -> Iterator[Result]:
-    """Answers, judgments and failures in the order written; the last of a trial counts."""
+def results(folder: Path, watch: Callable[[Record], None] | None = None) -> Iterator[Result]:
+    """Answers, judgments and failures in the order written; the last of a trial counts.
+
+    `watch` sees every record that goes by, so that one reading of a journal can serve two ends.
+    """
     for record in records(folder):
+        if watch is not None:
+            watch(record)
         if isinstance(record, Answer | Judgment | Failure):
             yield record
 
 
-def scores_of(run: Stored, *, min_coverage: float = MIN_COVERAGE) -> Scores:
-    """The leaderboard of a run."""
+def scores_of(
+    run: Stored,
+    *,
+    min_coverage: float = MIN_COVERAGE,
+    watch: Callable[[Record], None] | None = None,
+) -> Scores:
+    """The leaderboard of a run; `watch` as in `results`."""
     return score(
         run.benchmark,
         run.sweep.judges,
-        results(run.folder),
+        results(run.folder, watch),
         models=[m.name for m in run.sweep.models],
         samples=run.sweep.samples,
         repeats=run.sweep.repeats,

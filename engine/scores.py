@@ -101,6 +101,9 @@ class Row(Struct, frozen=True, kw_only=True):
     dimensions: dict[str, Dimension]
     complete: bool
     """Covered well enough to be ranked."""
+    marks: tuple[float | None, ...] = ()
+    """The single scores behind the headline, None where there is none: question by question in the
+    benchmark's order, in a question by turn, sample and repeat. `engine/stats/` works on these."""
 
 
 class Table(Struct, frozen=True, kw_only=True):
@@ -131,6 +134,8 @@ class Scores(Struct, frozen=True, kw_only=True):
     """Records of questions, models or judges that are not part of what was asked for."""
     duels: tuple[DuelTable, ...] = ()
     """Of judges that compare two answers."""
+    repeats: int = 1
+    """Judgments per judge and answer: how `Row.marks` divides."""
 
 
 # --- what it is made of ------------------------------------------------------------------------
@@ -247,6 +252,7 @@ def score(
                     name,
                     intake.answers.get(name, _Answers()),
                     intake.verdicts.get((judge.name, name), _Verdicts()),
+                    judge.parse,
                 )
                 for name in names
             ),
@@ -264,6 +270,7 @@ def score(
         tables=tables,
         ignored=intake.ignored,
         duels=duels(judges, intake.comparisons, names),
+        repeats=repeats,
     )
 
 
@@ -290,7 +297,9 @@ class _Builder:
         self._benchmark, self._min_coverage = benchmark, min_coverage
         self._draws = [(s, r) for s in range(samples) for r in range(repeats)]
 
-    def row(self, model: str, answers: _Answers, verdicts: _Verdicts) -> Row:
+    def row(
+        self, model: str, answers: _Answers, verdicts: _Verdicts, policy: ParsePolicy = "robust"
+    ) -> Row:
         by_category = {c: Coverage(0) for c in self._benchmark.categories}
         for question in self._benchmark.questions:
             for slot in self._slots(question):
@@ -305,6 +314,7 @@ class _Builder:
             truncated=self._truncated(answers),
             dimensions=self._dimensions(verdicts),
             complete=coverage.share >= self._min_coverage,
+            marks=self._marks(verdicts, policy),
         )
 
     def _slots(self, question: Question) -> list[Slot]:
@@ -328,6 +338,16 @@ class _Builder:
     def _compat(verdicts: _Verdicts, slots: list[Slot]) -> list[float]:
         """Every record's score as upstream reads it, -1 included."""
         return [verdicts.judged[slot][1] for slot in slots if slot in verdicts.judged]
+
+    def _marks(self, verdicts: _Verdicts, policy: ParsePolicy) -> tuple[float | None, ...]:
+        """Every slot's score under one policy: what cannot be read is None, or upstream's -1."""
+        marks: list[float | None] = []
+        for question in self._benchmark.questions:
+            for slot in self._slots(question):
+                verdict, compat = verdicts.judged.get(slot, (None, None))
+                robust = verdict.score if verdict else None
+                marks.append(compat if policy == "compat" else robust)
+        return tuple(marks)
 
     def _truncated(self, answers: _Answers) -> int:
         return sum(

@@ -19,12 +19,14 @@ from engine.cli import (
     anchors,
     audit,
     cache,
+    compare,
     ctl,
     data,
     demo,
     init,
     plan,
     providers,
+    rank,
     report,
     rubrics,
     run,
@@ -39,7 +41,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, plan, init, report, audit, simulate, demo):
+for command in (run, plan, init, report, rank, compare, audit, simulate, demo):
     command.register(app)
 app.add_typer(ctl.app, name="ctl", help="Look at a running sweep and steer it.")
 app.add_typer(cache.app, name="cache", help="The response cache: info, prune, clear.")

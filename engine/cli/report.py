@@ -160,7 +160,9 @@ def _rendered(stored: Stored, scores: Scores, format_: Format, partial: bool) ->
     if format_ == "csv":
         return csvfile.render(scores, partial=partial)
     if format_ == "json":
-        return jsonfile.render(scores)
+        from engine.stats.intervals import intervals_of
+
+        return jsonfile.render(scores, intervals_of(scores, stored.benchmark))
     if format_ == "jsonl":
         return b"".join(jsonfile.verdict_lines(latest_judgments(stored), stored.benchmark))
     import io

@@ -5,8 +5,8 @@ Numbers are not rounded and texts not changed; what reads this decides itself wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from data import codec
 from data.schema import Benchmark, Judgment
@@ -14,12 +14,18 @@ from engine.duels import DuelTable
 from engine.reports.table import Entry, Sheet, sheets
 from engine.scores import Coverage, Scores
 
+if TYPE_CHECKING:
+    from engine.stats.intervals import Intervals
+
 SCORES_SCHEMA = "alignsweep.scores/1"
 VERDICT_SCHEMA = "alignsweep.verdict/1"
 
 
-def render(scores: Scores) -> bytes:
-    """The whole document on one line. A total is given even where coverage leaves it unranked."""
+def render(scores: Scores, intervals: Mapping[tuple[str, str], Intervals] | None = None) -> bytes:
+    """The whole document on one line. A total is given even where coverage leaves it unranked.
+
+    `intervals` (engine/stats/intervals.py, by judge and model) belong to the means of the judge's policy.
+    """
     return (
         codec.encode(
             {
@@ -31,7 +37,7 @@ def render(scores: Scores) -> bytes:
                 "groups": scores.groups,
                 "min_coverage": scores.min_coverage,
                 "ignored_records": scores.ignored,
-                "judges": [_judge(sheet) for sheet in sheets(scores)],
+                "judges": [_judge(sheet, intervals or {}) for sheet in sheets(scores)],
                 "duels": [_duel(table) for table in scores.duels],
             }
         )
@@ -86,16 +92,18 @@ def _duel(table: DuelTable) -> dict[str, Any]:
     return {**codec.plain(table), "rows": rows}
 
 
-def _judge(sheet: Sheet) -> dict[str, Any]:
+def _judge(sheet: Sheet, intervals: Mapping[tuple[str, str], Intervals]) -> dict[str, Any]:
     return {
         "judge": sheet.judge,
         "policy": sheet.policy,
-        "models": [_model(entry) for entry in sheet.entries],
+        "models": [
+            _model(entry, intervals.get((sheet.judge, entry.model))) for entry in sheet.entries
+        ],
         "notes": sheet.notes,
     }
 
 
-def _model(entry: Entry) -> dict[str, Any]:
+def _model(entry: Entry, intervals: Intervals | None) -> dict[str, Any]:
     row = entry.row
     return {
         "model": entry.model,
@@ -107,6 +115,7 @@ def _model(entry: Entry) -> dict[str, Any]:
         "coverage_by_category": {c: _coverage(v) for c, v in row.by_category.items()},
         "truncated": row.truncated,
         "dimensions": row.dimensions,
+        "intervals": intervals,
     }
 
 

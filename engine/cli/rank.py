@@ -1,0 +1,269 @@
+"""`alignsweep rank`: the leaderboard with its uncertainty, and which ranks are told apart."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from data.errors import ConfigError
+from data.text import printable
+from engine.cli import options as flags
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.reports.ranked import Judged
+    from engine.rundir import Stored
+    from engine.scores import Scores
+    from engine.stats.grid import Grid
+    from engine.stats.panel import Disagreement, Method
+    from engine.stats.ranking import Ranking
+    from engine.stats.spending import JudgingMoney
+    from engine.stats.style import Styles
+
+PANEL = "panel"
+By = Literal["total", "category", "rating"]
+Combine = Literal["mean", "median", "majority"]
+Ties = Literal["half", "davidson"]
+JudgeName = Annotated[
+    str | None,
+    typer.Option("--judge", help="Only this judge; `panel` combines all. Default: each in turn."),
+]
+PanelMethod = Annotated[Combine, typer.Option("--panel", help="How a panel combines its scores.")]
+Quorum = Annotated[
+    int | None,
+    typer.Option("--quorum", min=1, help="Judges a panel's score needs; default: more than half."),
+]
+Cluster = Annotated[
+    bool,
+    typer.Option(
+        "--cluster", help="Take subcategories, not single questions, as what was sampled."
+    ),
+]
+MinCoverage = Annotated[
+    float,
+    typer.Option(
+        "--min-coverage", min=0, max=1, help="Below this share of scored judgments: no rank."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="As one JSON object, unrounded.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("rank")(rank)
+
+
+def rank(
+    run: flags.RunName,
+    judge: JudgeName = None,
+    by: Annotated[
+        By,
+        typer.Option(
+            "--by", help="total, every category, or Bradley-Terry rating by wins per question."
+        ),
+    ] = "total",
+    cluster: Cluster = False,
+    panel: PanelMethod = "mean",
+    quorum: Quorum = None,
+    ties: Annotated[
+        Ties, typer.Option("--ties", help="For --by rating: half a win each, or Davidson's model.")
+    ] = "half",
+    min_coverage: MinCoverage = 0.95,
+    as_json: AsJson = False,
+) -> None:
+    """Rank a run's models with intervals, and say which ranks can be told apart."""
+    from engine.results import scores_of
+    from engine.rundir import find_run, read_run
+    from engine.stats.spending import JudgingMoney
+    from engine.stats.style import Styles
+
+    stored = read_run(find_run(run))
+    money, styles = JudgingMoney(), Styles([m.name for m in stored.sweep.models])
+    watch = styles.watch if by == "rating" else money.watch
+    scores = scores_of(stored, min_coverage=min_coverage, watch=watch)
+    chosen = judged_by(stored, scores, judge, panel, quorum)
+    if by == "rating":
+        _say_ratings(stored, scores, chosen, styles, ties, as_json)
+        return
+    found = [
+        _judged(grid, disagreement, by, cluster, money, stored.sweep.repeats)
+        for grid, disagreement in chosen
+    ]
+    if as_json:
+        from engine.reports.ranked import document
+
+        sys.stdout.buffer.write(document(found, {**facts(stored, scores), "by": by}))
+        return
+    _say(stored, scores, found)
+
+
+def judged_by(
+    stored: Stored, scores: Scores, judge: str | None, method: Method, quorum: int | None
+) -> list[tuple[Grid, Disagreement | None]]:
+    """The judges asked for, or the panel of all. Raises ConfigError for a judge that is not there."""
+    from engine.stats.grid import grids
+    from engine.stats.panel import default_quorum, panel
+
+    if not stored.sweep.judges:
+        raise ConfigError(
+            f"{stored.sweep.name} has no judges: there are no scores to compare",
+            how="add [[judges]] to the sweep file and run it again",
+        )
+    found = grids(scores, stored.benchmark)
+    names = [grid.judge for grid in found]
+    if judge in names or judge is None:
+        return [(grid, None) for grid in found if judge in (None, grid.judge)]
+    if judge != PANEL:
+        known = ", ".join(printable(name) for name in names)
+        raise ConfigError(
+            f"no judge `{printable(judge)}` in this run", where="--judge", how=f"{known}, or panel"
+        )
+    _refuse_odd_panel(stored)
+    needed = default_quorum(len(found)) if quorum is None else quorum
+    if needed > len(found):
+        raise ConfigError(
+            f"a quorum of {needed} of {len(found)} judges", where="--quorum", how="ask for fewer"
+        )
+    return [panel(found, method, quorum=needed, min_coverage=scores.min_coverage)]
+
+
+def facts(stored: Stored, scores: Scores) -> dict[str, Any]:
+    """What every document of this kind begins with."""
+    return {
+        "run": str(stored.folder),
+        "name": stored.sweep.name,
+        "simulated": scores.simulated,
+        "benchmark": scores.benchmark,
+        "benchmark_sha256": scores.benchmark_sha256,
+        "min_coverage": scores.min_coverage,
+    }
+
+
+def title_of(scores: Scores, judge: str) -> str:
+    """`alignbench-v1.1 by gpt-4 (simulated)`"""
+    from engine.cells import inert
+
+    simulated = " (simulated)" if scores.simulated else ""
+    return f"{inert(scores.benchmark)} by {inert(judge)}{simulated}"
+
+
+def say_simulated(scores: Scores) -> None:
+    """So that nobody takes this for a finding."""
+    if scores.simulated:
+        typer.echo("\nEverything here is simulated: no model was asked and no judge has read it.")
+
+
+def terminal_width() -> int:
+    """Cells a line may have."""
+    import shutil
+
+    return max(shutil.get_terminal_size().columns, 60)
+
+
+def _refuse_odd_panel(stored: Stored) -> None:
+    """Scores can be combined only if they are read alike, on one scale."""
+    judges = stored.sweep.judges
+    if len(judges) < 2:
+        raise ConfigError("a panel needs two judges or more; this run has one", where="--judge")
+    compat = [judge.name for judge in judges if judge.parse == "compat"]
+    if compat:
+        raise ConfigError(
+            f"{printable(compat[0])} has parse = compat, whose -1 is no score to combine",
+            where="--judge panel",
+            how='set parse = "robust" for it and run the same command again: nothing is asked anew',
+        )
+    scales = {
+        (rubric.low, rubric.high)
+        for judge in judges
+        if (rubric := stored.rubrics.get(judge.rubric)) is not None
+    }
+    if len(scales) > 1:
+        raise ConfigError("these judges score on different scales", where="--judge panel")
+
+
+def _judged(
+    grid: Grid,
+    disagreement: Disagreement | None,
+    by: By,
+    cluster: bool,
+    money: JudgingMoney,
+    repeats: int,
+) -> Judged:
+    from engine.reports.ranked import Judged
+    from engine.stats.ranking import rankings
+    from engine.stats.variance import noise, worth
+
+    columns = [column for column in grid.columns if column.kind == by]
+    tables = rankings(grid, columns, clustered=cluster)
+    clusters = grid.layout.clusters if cluster else None
+    if by != "total":
+        return Judged(
+            judge=grid.judge, rankings=tables, clusters=clusters, disagreement=disagreement
+        )
+    ranked = [one.model for one in tables[0].standings]
+    gain = worth(grid, grid.total, _apart(tables[0]))
+    enough = gain.enough_to_tell if gain else repeats
+    return Judged(
+        judge=grid.judge,
+        rankings=tables,
+        clusters=clusters,
+        noise=tuple(noise(grid, model, grid.total, clustered=cluster) for model in ranked),
+        worth=gain,
+        saved=money.after(grid.judge, enough),
+        disagreement=disagreement,
+    )
+
+
+def _apart(table: Ranking) -> list[tuple[str, str]]:
+    return [(p.comparison.a, p.comparison.b) for p in table.pairs if p.told_apart]
+
+
+def _say(stored: Stored, scores: Scores, found: Sequence[Judged]) -> None:
+    from engine.reports.ranked import between_judges, lines
+
+    columns = terminal_width()
+    models = len(stored.sweep.models)
+    for judged in found:
+        asked = len(stored.benchmark.questions)
+        title = f"{title_of(scores, judged.judge)}: {models} models, {asked:,} questions"
+        for line in lines(judged, columns, title=title):
+            typer.echo(line)
+    for line in between_judges(found, columns):
+        typer.echo(line)
+    say_simulated(scores)
+
+
+def _say_ratings(
+    stored: Stored,
+    scores: Scores,
+    chosen: Sequence[tuple[Grid, Disagreement | None]],
+    styles: Styles,
+    ties: Ties,
+    as_json: bool,
+) -> None:
+    from engine.reports.rated import Rated, document, lines
+    from engine.stats.bradley_terry import ratings
+    from engine.stats.style_control import style_controlled
+
+    found = [
+        Rated(
+            judge=grid.judge,
+            ratings=ratings(grid, ties),
+            styled=style_controlled(grid, styles) if ties == "half" else None,
+            unranked=tuple(
+                model for model, whole in zip(grid.models, grid.complete, strict=True) if not whole
+            ),
+        )
+        for grid, _ in chosen
+    ]
+    if as_json:
+        sys.stdout.buffer.write(document(found, {**facts(stored, scores), "by": "rating"}))
+        return
+    for rated in found:
+        title = f"{title_of(scores, rated.judge)}: Bradley-Terry ratings"
+        for line in lines(rated, terminal_width(), title=title):
+            typer.echo(line)
+    say_simulated(scores)

@@ -1,0 +1,1 @@
+"""How sure a leaderboard is: intervals, paired comparisons, ranks that can be told apart."""
