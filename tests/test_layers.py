@@ -28,6 +28,7 @@ DOORMEN = {
     "anyio": {"engine/", "providers/"},
     "genai_prices": {"data/prices.py"},
     "msgspec": {"data/codec.py", "data/schema.py"},
+    "numpy": {"engine/agreement/"},
     "orjson": {"data/codec.py"},
     "platformdirs": {"engine/paths.py"},
     "rich": {"engine/console.py", "engine/frame.py", "engine/reports/terminal.py"},
@@ -56,7 +57,7 @@ MAY_PRINT = ("engine/cli/", "engine/console.py", "engine/reports/")
 UNSAFE = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "shelve"}
 
 # What `alignsweep --help` must not wait for.
-HEAVY = ("aiohttp", "rich.live", "sqlite3", "msgspec")
+HEAVY = ("aiohttp", "rich.live", "sqlite3", "msgspec", "numpy")
 
 
 @dataclass(frozen=True)

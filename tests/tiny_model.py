@@ -43,7 +43,7 @@ def pieces() -> Iterator[tuple[bytes, str]]:
 def write(path: Path) -> None:
     """The model file."""
     import gguf  # type: ignore[import-not-found]
-    import numpy as np  # type: ignore[import-not-found]
+    import numpy as np
 
     random = np.random.default_rng(20261123)
     vocabulary = list(pieces())
