@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from data.errors import AlignsweepError
-from engine.cli import cache, ctl, data, demo, init, plan, report, run, simulate
+from engine.cli import agree, cache, ctl, data, demo, init, plan, report, run, simulate
 
 app = typer.Typer(
     name="alignsweep",
@@ -25,7 +25,7 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, plan, init, report, simulate, demo):
+for command in (run, plan, init, report, simulate, demo, agree):
     command.register(app)
 app.add_typer(ctl.app, name="ctl", help="Look at a running sweep and steer it.")
 app.add_typer(cache.app, name="cache", help="The response cache: info, prune, clear.")
