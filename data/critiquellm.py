@@ -166,7 +166,11 @@ def _name(human: HumanFile, rows: list[Row]) -> str:
 def _free(name: str) -> bool:
     """Whether a benchmark of that name would be found again."""
     built_in = {path.stem for path in benchmark.BUILT_IN.glob("*.toml")}
-    return bool(_NAME.fullmatch(name)) and name not in built_in and not name.endswith((".json", ".jsonl"))
+    return (
+        bool(_NAME.fullmatch(name))
+        and name not in built_in
+        and not name.endswith((".json", ".jsonl"))
+    )
 
 
 # --- writing -----------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from data.errors import AlignsweepError
-from engine.cli import agree, cache, ctl, data, demo, init, plan, report, run, simulate
+from engine.cli import agree, cache, ctl, data, demo, explain, init, plan, report, run, simulate
 
 app = typer.Typer(
     name="alignsweep",
@@ -29,6 +29,7 @@ for command in (run, plan, init, report, simulate, demo, agree):
     command.register(app)
 app.add_typer(ctl.app, name="ctl", help="Look at a running sweep and steer it.")
 app.add_typer(cache.app, name="cache", help="The response cache: info, prune, clear.")
+app.add_typer(explain.app, name="explain-study", help="People compare two judges' explanations.")
 app.add_typer(data.app, name="data", help="Benchmarks: import, fetch, list, show, validate.")
 
 
