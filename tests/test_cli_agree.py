@@ -291,6 +291,7 @@ def test_a_canary_that_stands_still_is_no_alarm(runs: Program) -> None:
         (("agree", "first", "--human", "human.csv", "--judge", "x"), "no judge `x` in this run"),
         (("agree", "first", "--judge", "j", "--judge", "x"), "no judge `x` in this run"),
         (("agree", "first", "cached", "--canary"), "came out of the cache"),
+        (("agree", "first", "later", "--canary", "--threshold", "nan"), "nan is no threshold"),
         (("agree", "first", "first", "--canary"), "one and the same run"),
         (("agree", "first", "later", "--canary", "--judge", "k"), "no judge `k` in this run"),
         (("agree", "--human", "human.csv", "--baselines"), "no answers in this file"),

@@ -71,7 +71,7 @@ def test_agreeing_in_both_orders_is_never_more_than_consistent(
 
 
 def test_position_bias_is_told_from_true_ties_and_from_what_could_not_be_read() -> None:
-    """Four pairs: first slot twice, a tie twice, second slot twice, unread once."""
-    found = swap_agreement([0, 2, 1, None], [0, 2, 1, 1], [0, 2, 1, 0])
-    assert (found.first_slot, found.second_slot, found.true_ties, found.unread) == (1, 1, 1, 1)
-    assert (found.consistency, found.agreement) == (0.25, 0.25)
+    """Five pairs: first slot twice, a tie twice, second slot twice, unread once, and both times."""
+    found = swap_agreement([0, 2, 1, None, None], [0, 2, 1, 1, None], [0, 2, 1, 0, 0])
+    assert (found.first_slot, found.second_slot, found.true_ties, found.unread) == (1, 1, 1, 2)
+    assert (found.consistency, found.agreement) == (0.2, 0.2)

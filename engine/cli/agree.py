@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -182,6 +183,8 @@ def _canary(
     from engine.agreement.run_scores import is_simulated, judge_of
     from engine.reports.judges import drift_lines
 
+    if not math.isfinite(threshold):
+        raise ConfigError(f"{threshold:g} is no threshold", where="--threshold")
     before, after = (_run(name) for name in names)
     simulated = is_simulated(before)
     if simulated != is_simulated(after):

@@ -69,7 +69,7 @@ def label_lines(found: AgainstLabels) -> Iterator[str]:
     yield row("by category", ("accuracy", "without ties", "longer wins"))
     for part in found.categories:
         cells = (part.pairs.with_ties, part.pairs.without_ties, part.longer.with_ties)
-        yield row(f"{part.category} ({part.pairs.with_ties.n})", map(ranged, cells))
+        yield row(f"{part.category or figures.NONE} ({part.pairs.with_ties.n})", map(ranged, cells))
 
 
 def left_out_line(left_out: LeftOut) -> str:
@@ -141,7 +141,9 @@ def _categories(categories: Sequence[CategoryRow]) -> Iterator[str]:
     for own in categories:
         cells = (*three(own.item), own.text.mean.spearman, own.length.spearman)
         shown = [UNDEFINED if e.value is None else number(e.value) for e in cells]
-        yield row(own.category, (figures.count(own.n), *shown), name_width=12, cell=_CELL)
+        yield row(
+            own.category or figures.NONE, (figures.count(own.n), *shown), name_width=12, cell=_CELL
+        )
     yield "  text-level and length's: Spearman"
     told = [(f"text level of {own.category}", own.text.mean.spearman) for own in categories]
     told += [(f"item level of {own.category}", own.item.spearman) for own in categories]
