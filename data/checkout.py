@@ -12,8 +12,6 @@ Nothing of theirs is part of this package: only digests, by which a file is reco
 from __future__ import annotations
 
 import ast
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from data.errors import DataError, StorageError
 from data.question_rows import parse
 from data.schema import Question, Rubric, Struct
 from data.text import printable
+from data.wholefile import put_whole
 
 KNOWN: dict[str, tuple[str, str]] = {
     "6ad5cdb2d552d2557aca18d0dcabaf19ff59fd18bef98eef880296c0478bbd11": ("v1.1", ""),
@@ -253,7 +252,7 @@ def _write(version: _Version, meta: benchmark.Metadata, rules: Rubric, home: Pat
     try:
         for made in (home, home / benchmark.FOLDER, folder, rubrics):
             made.mkdir(mode=0o700, parents=True, exist_ok=True)
-        changed = [_put(path, data) for path, data in files]
+        changed = [put_whole(path, data) for path, data in files]
     except OSError as error:
         place = _told(Path(error.filename)) if error.filename else _told(home)
         raise StorageError(f"{place}: cannot be written: {error.strerror or error}") from None
@@ -265,23 +264,6 @@ def _write(version: _Version, meta: benchmark.Metadata, rules: Rubric, home: Pat
         changed=any(changed),
         warning=meta.warning,
     )
-
-
-def _put(path: Path, data: bytes) -> bool:
-    """Replace a file whole (0600); False if it held these bytes already."""
-    if path.is_file() and path.read_bytes() == data:
-        return False
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return True
 
 
 def _told(path: Path) -> str:

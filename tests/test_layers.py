@@ -28,7 +28,7 @@ DOORMEN = {
     "anyio": {"engine/", "providers/"},
     "genai_prices": {"data/prices.py"},
     "msgspec": {"data/codec.py", "data/schema.py"},
-    "numpy": {"engine/stats/"},
+    "numpy": {"engine/agreement/", "engine/stats/"},
     "orjson": {"data/codec.py"},
     "platformdirs": {"engine/paths.py"},
     "rich": {"engine/console.py", "engine/frame.py", "engine/reports/terminal.py"},

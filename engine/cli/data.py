@@ -28,12 +28,28 @@ ANSWER = "（这里是助手的回答）"
 
 @app.command("import")
 def import_(
-    path: Annotated[str, typer.Argument(help="A clone of github.com/THUDM/AlignBench.")],
+    path: Annotated[
+        str,
+        typer.Argument(
+            help="A clone of github.com/THUDM/AlignBench, or one of CritiqueLLM's files of human"
+            " scores (data/evaluation/…/*.jsonl)."
+        ),
+    ],
+    name: Annotated[
+        str, typer.Option(help="What to call the questions of a file of human scores.")
+    ] = "",
 ) -> None:
-    """Take over AlignBench, questions and judge prompt, from a clone of its repository."""
+    """Take over AlignBench from a clone, or answers that humans have scored from a file."""
+    from pathlib import Path
+
     from data.checkout import import_checkout
     from engine.paths import data_home
 
+    if Path(path).is_file():
+        _tell_taken(path, name)
+        return
+    if name:
+        raise ConfigError("only a file of human scores takes a name", where="--name")
     _tell_imported(import_checkout(path, home=data_home()))
 
 
@@ -154,6 +170,22 @@ def _tell_imported(imported: list[Imported]) -> None:
         typer.echo(f"  sha256 {item.sha256}")
         if item.warning:
             typer.echo(f"  note: {printable(item.warning)}")
+
+
+def _tell_taken(path: str, name: str) -> None:
+    """A file of human scores: what was made of it, and what to do next."""
+    from data.critiquellm import NOTE, import_human
+    from engine.paths import data_home
+
+    taken = import_human(path, home=data_home(), name=name)
+    state = "imported" if taken.changed else "was there already, unchanged"
+    typer.echo(f"{printable(taken.name)}: {taken.questions} questions, {state}")
+    typer.echo(f"  {taken.answers} answers of {taken.models} models, scored by humans")
+    typer.echo(f"  sha256 {taken.sha256}")
+    typer.echo(f"  note: {NOTE}")
+    typer.echo(f'next: a sweep file with benchmark = "{printable(taken.name)}", judges, no models:')
+    typer.echo(f"  alignsweep judge SWEEP.toml --answers {printable(taken.answers_path)}")
+    typer.echo(f"  alignsweep agree RUN --human {printable(taken.human_path)}")
 
 
 def _tell_benchmark(benchmark: Benchmark) -> None:

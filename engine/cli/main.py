@@ -16,6 +16,7 @@ import typer
 
 from data.errors import AlignsweepError
 from engine.cli import (
+    agree,
     anchors,
     audit,
     cache,
@@ -23,6 +24,7 @@ from engine.cli import (
     ctl,
     data,
     demo,
+    explain,
     init,
     plan,
     providers,
@@ -41,11 +43,12 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, plan, init, report, rank, compare, audit, simulate, demo):
+for command in (run, plan, init, report, rank, compare, agree, audit, simulate, demo):
     command.register(app)
 app.add_typer(ctl.app, name="ctl", help="Look at a running sweep and steer it.")
 app.add_typer(cache.app, name="cache", help="The response cache: info, prune, clear.")
 app.add_typer(providers.app, name="providers", help="Providers: list, show, check.")
+app.add_typer(explain.app, name="explain-study", help="People compare two judges' explanations.")
 app.add_typer(data.app, name="data", help="Benchmarks: import, fetch, list, show, validate.")
 data.app.command("anchors")(anchors.anchors)
 app.add_typer(rubrics.app, name="rubrics", help="How judges are asked: list, show.")
