@@ -13,7 +13,7 @@ from data.answers import read_answers
 from data.critiquellm import SUBCATEGORIES, Taken, import_human
 from data.errors import ConfigError, DataError
 from data.human import read_human
-from data.rubric import load_rubric
+from data.rubric_files import load_rubric
 
 SHARED = Path(__file__).parents[2] / "shared" / "critiquellm"
 ROW = {"id": 0, "category": "基本能力", "question": "问", "response": "答", "model": "m"}

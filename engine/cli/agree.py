@@ -59,7 +59,7 @@ def agree(
     threshold: Annotated[
         float,
         typer.Option(
-            "--threshold", min=0, help="With --canary: a larger shift of the mean ends in code 3."
+            "--threshold", help="With --canary: a larger shift of the mean ends in code 3."
         ),
     ] = 0.2,
     as_json: Annotated[bool, typer.Option("--json", help="As one JSON object.")] = False,
@@ -183,7 +183,7 @@ def _canary(
     from engine.agreement.run_scores import is_simulated, judge_of
     from engine.reports.judges import drift_lines
 
-    if not math.isfinite(threshold):
+    if not math.isfinite(threshold) or threshold < 0:
         raise ConfigError(f"{threshold:g} is no threshold", where="--threshold")
     before, after = (_run(name) for name in names)
     simulated = is_simulated(before)
