@@ -127,6 +127,16 @@ SITUATIONS: tuple[Situation, ...] = (
         refusals=0.02,
         found=True,
     ),
+    Situation(
+        name="unknown, nothing told",
+        provider="concurrency = 64",
+        simulator="latency_s = 3.0\nrpm = 600\ntells = 'nothing'",
+        binding="rpm",
+        limits=((0.0, 600),),
+        goal=1.30,
+        refusals=0.02,
+        found=True,
+    ),
 )
 
 

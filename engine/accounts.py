@@ -199,7 +199,9 @@ class Account:
             self.limits.succeeded(permit, end.usage, now)
         elif isinstance(end, RateLimited):
             speaks_of_rate = any(limit.name != "concurrency" for limit in seen)
-            rate = end.retry_after_s is not None or speaks_of_rate
+            rate = True if end.retry_after_s is not None or speaks_of_rate else None
+            if seen and not rate:
+                rate = False
             self.limits.rejected(permit, end.retry_after_s, now, rate=rate)
         elif isinstance(end, Retryable):
             self.limits.troubled(permit, now)

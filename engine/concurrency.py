@@ -11,7 +11,8 @@ Four situations decide what a success and a refusal mean.
 Rules. The limit grows only while it is used: the peak in flight of this round is at least 80 % of it,
 and a probe counts only if the peak reached it. A refusal of a call that was sent after the last change
 opens an episode: the limit falls to 80 %, once; refusals of older calls only correct it, down to what
-turned out to have been accepted, and never below half. A refused probe goes back to the last level that
+turned out to have been accepted; the remembered ceiling never falls below half of what the limit was.
+A refused probe goes back to the last level that
 stood and no further: it told that the ceiling stands. A number told in the 429 is the ceiling exactly.
 Trouble (5xx, timeout) stops growth for a round and cuts nothing. Whatever happens, 1 <= limit <= cap.
 
@@ -38,7 +39,7 @@ USED: Final = 0.8
 BAND: Final = 0.1
 """How far above a ceiling its memory is believed."""
 LEAST: Final = 0.5
-"""No episode takes the limit below this share of what it was."""
+"""No episode takes the ceiling below this share of what the limit was: a burst may have been too fast."""
 PAID: Final = 100
 """Accepted calls that a probe must have earned first."""
 PATIENCE: Final = 2
@@ -105,7 +106,7 @@ class ConcurrencyController:
         self._older = 0
         """Calls sent before that and not yet ended."""
         self._floor = self._done = self._earned = 0
-        """The lowest this episode may go; successes since that change, and those at the ceiling."""
+        """The lowest ceiling of this episode; successes since that change, and those at the ceiling."""
         self._sent = self._succeeded = self._rejected = self._troubled = self._episodes = 0
 
     def __repr__(self) -> str:
@@ -232,11 +233,12 @@ class ConcurrencyController:
 
     def _correct(self, now: float) -> None:
         """A refusal of a call from before the cut: fewer were accepted than was thought."""
-        accepted = max(self._in_flight + self._done, self._floor)
-        if self._ceiling is not None and accepted < self._ceiling and not self._told:
-            self._ceiling = accepted
-            if accepted < self.limit:
-                self._move(accepted, "429", now)
+        if self._ceiling is None or self._told:
+            return
+        accepted = self._in_flight + self._done
+        self._ceiling = min(self._ceiling, max(accepted, self._floor))
+        if accepted < self.limit:
+            self._move(accepted, "429", now)
 
     def _fall(self, limit: int, cause: Cause, now: float) -> None:
         self._episodes += 1

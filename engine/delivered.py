@@ -15,6 +15,9 @@ a low rate may only mean that there was little to send; for the same reason a pr
 pace to have been used. A refusal after which nothing was accepted yet tells that the pause was too
 short, not that the pace is too high.
 
+A pause that nobody asked for is different: if what went out after it was refused as well, the account was
+closed all the while, so that time counts, and the new pace is what was accepted in the last minute.
+
 A probe may cost a refusal, so 60 accepted calls pay for it. Above the pace that was last refused the
 probes grow to 40 % and cost less: there the limit has risen. After `told` a pace never exceeds the
 told limit, and a told rise is followed at once.
@@ -26,11 +29,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from data.schema import Struct
 
 WINDOW_S: Final = 30.0
+MINUTE_S: Final = 60.0
+"""The span of most limits, and all that is remembered."""
 SLOT_S: Final = 0.5
 LEAST_SPAN_S: Final = 2.0
 """A rate is not read off less time than this."""
@@ -49,7 +54,7 @@ MOST_AT_ONCE, LEAST_OF_FIRST = 0.5, 0.1
 """The lowest that an episode may go, as a share of the refused pace or of the first one."""
 
 FIRST_PAUSE_S: Final = 1.0
-LONGEST_PAUSE_S: Final = 30.0
+LONGEST_PAUSE_S: Final = 10.0
 PAUSE_GROWTH: Final = 1.5
 PATIENCE_S: Final = 3.0
 """A probe that was not refused by then is taken as accepted: its answer may take minutes."""
@@ -69,6 +74,16 @@ class DeliveredStatistics(Struct, frozen=True, kw_only=True):
     probes: int
 
 
+class _Pause(NamedTuple):
+    start: float
+    end: float
+    told: bool
+
+    def within(self, start: float, end: float) -> float:
+        """Seconds of it between two moments."""
+        return max(min(self.end, end) - max(self.start, start), 0.0)
+
+
 class DeliveredRate:
     """The rate of one account in one unit: make one for requests (amount 1) and one for tokens.
 
@@ -79,16 +94,18 @@ class DeliveredRate:
         self._slots: deque[list[float]] = deque()
         """[start, amount] of half seconds in which something was sent and not refused."""
         self._sum = 0.0
-        self._pauses: deque[tuple[float, float]] = deque()
+        self._pauses: deque[_Pause] = deque()
         self._began: float | None = None
         self._pace: float | None = None
         self._told: float | None = None
         self._refused_pace = self._least = 0.0
         """What was last refused, and the lowest this episode may go."""
         self._step = PROBE
-        self._changed_at = self._clean_since = -math.inf
+        self._changed_at = self._clean_since = self._closed_at = -math.inf
         self._since = self._earned = 0
         """Calls sent and not refused since the last change, and since the last probe or refusal."""
+        self._reopened = 0
+        """Calls sent and not refused since the last pause began."""
         self._in_a_row = self._cuts = self._probes = 0
 
     def __repr__(self) -> str:
@@ -100,6 +117,7 @@ class DeliveredRate:
             self._began = now
         self._since += 1
         self._earned += 1
+        self._reopened += 1
         start = now // SLOT_S * SLOT_S
         if self._slots and self._slots[-1][0] >= start:
             self._slots[-1][1] += amount
@@ -107,19 +125,24 @@ class DeliveredRate:
             self._slots.append([start, amount])
         self._sum += amount
 
-    def paused(self, start: float, end: float) -> None:
-        """Nothing is sent from `start` to `end`; a longer pause replaces a shorter one it overlaps."""
-        if self._pauses and start < self._pauses[-1][1]:
-            first, last = self._pauses.pop()
-            start, end = first, max(end, last)
-        self._pauses.append((start, end))
+    def paused(self, start: float, end: float, *, told: bool = True) -> None:
+        """Nothing is sent from `start` to `end`; a longer pause replaces a shorter one it overlaps.
+
+        `told`: the account asked for it.
+        """
+        if self._pauses and start < self._pauses[-1].end:
+            before = self._pauses.pop()
+            start, end, told = before.start, max(end, before.end), told or before.told
+        else:
+            self._reopened = 0
+        self._pauses.append(_Pause(start, end, told))
         self._clean_since = max(self._clean_since, end)
 
     def delivered(self, now: float, span_s: float = WINDOW_S) -> float:
-        """Accepted per minute over the last `span_s` (at most 30) seconds that were not paused."""
+        """Accepted per minute over the last `span_s` (at most 60) seconds that were not paused."""
         self._forget(now)
         start = max(now - span_s, self._began if self._began is not None else now)
-        whole = span_s >= WINDOW_S
+        whole = span_s >= MINUTE_S
         taken = self._sum if whole else sum(a for at, a in self._slots if at + SLOT_S > start)
         return 60.0 * max(taken, 0.0) / max(self._open_s(start, now), LEAST_SPAN_S)
 
@@ -136,6 +159,8 @@ class DeliveredRate:
         if self._is_old(now, sent_at):
             if self._pace is not None and self._least <= delivered < self._pace:
                 self._pace = delivered
+        elif self._was_closed(sent_at):
+            self._reckon(now)
         elif delivered > 0 and self._is_evidence(now):
             self._cut(delivered, now)
         return math.inf if self._pace is None else self._pace
@@ -179,10 +204,37 @@ class DeliveredRate:
             most = CUTS[min(self._in_a_row, len(CUTS) - 1)]
             self._least = MOST_AT_ONCE * before
             pace = max(min(delivered, most * before), self._least)
+            if now - self._closed_at < MINUTE_S:
+                pace = max(pace, min(before, self._last_minute(now)))
         self._refused_pace, self._step = before or delivered, PROBE
         self._in_a_row += 1
         self._cuts += 1
         self._change(pace, now)
+
+    def _was_closed(self, sent_at: float | None) -> bool:
+        """A pause of our own making is over, and nothing was accepted since."""
+        if not self._pauses or self._pauses[-1].told or self._reopened:
+            return False
+        return sent_at is None or sent_at >= self._pauses[-1].end
+
+    def _reckon(self, now: float) -> None:
+        """The last pause was not ours but the account's."""
+        self._pauses.pop()
+        self._closed_at = now
+        began = now if self._began is None else max(self._began, now - MINUTE_S)
+        if self._sum < EVIDENCE or self._open_s(began, now) < EVIDENCE_S:
+            return
+        pace = self.delivered(now, MINUTE_S)
+        if self._pace is None or pace < self._pace:
+            self._refused_pace, self._step = self._pace or pace, PROBE
+            self._cuts += 1
+            self._change(pace, now)
+
+    def _last_minute(self, now: float) -> float:
+        """Accepted per minute, at least: pauses of our own making count."""
+        start = max(now - MINUTE_S, self._began if self._began is not None else now)
+        told = sum(p.within(start, now) for p in self._pauses if p.told)
+        return 60.0 * max(self._sum, 0.0) / max(now - start - told, LEAST_SPAN_S)
 
     def _probe(self, pace: float, now: float) -> None:
         """Nothing was refused for long enough: a little faster; above all known trouble, more so."""
@@ -206,13 +258,15 @@ class DeliveredRate:
 
     def _open_s(self, start: float, now: float) -> float:
         """Seconds since `start` that were not paused."""
-        return now - start - sum(max(min(e, now) - max(s, start), 0.0) for s, e in self._pauses)
+        return now - start - sum(pause.within(start, now) for pause in self._pauses)
 
     def _settled_from(self) -> float:
-        return max(self._changed_at, self._pauses[-1][1] if self._pauses else -math.inf)
+        return max(self._changed_at, self._pauses[-1].end if self._pauses else -math.inf)
 
     def _take_back(self, amount: float, sent_at: float | None) -> None:
         self._since = max(self._since - 1, 0)
+        if sent_at is None or not self._pauses or sent_at >= self._pauses[-1].start:
+            self._reopened = max(self._reopened - 1, 0)
         for slot in reversed(self._slots):
             if sent_at is None or slot[0] <= sent_at:
                 self._sum -= min(amount, slot[1])
@@ -225,11 +279,11 @@ class DeliveredRate:
         self._clean_since = max(self._clean_since, now)
 
     def _forget(self, now: float) -> None:
-        while self._slots and self._slots[0][0] + SLOT_S <= now - WINDOW_S:
+        while self._slots and self._slots[0][0] + SLOT_S <= now - MINUTE_S:
             self._sum -= self._slots.popleft()[1]
         if not self._slots:
             self._sum = 0.0
-        while self._pauses and self._pauses[0][1] <= now - WINDOW_S:
+        while self._pauses and self._pauses[0].end <= now - MINUTE_S:
             self._pauses.popleft()
 
 

@@ -11,7 +11,8 @@ out in the order in which they became ready and a large one cannot be overtaken 
                         limiter alone is no queue: it lets newcomers past, hence the gate
 - tokens, requests/day  `engine/pacing.py`: reserved by estimate, settled with real usage
 - after a 429           `engine/delivered.py`: stand still, let one probe through, go on at the rate
-                        that was really accepted
+                        that was really accepted; `engine/silence.py` where it does not say whether it
+                        is about a rate
 - an outage             `engine/breaker.py`
 
 A wait always has a reason and, where it is known, an end: `waiting` says both.
@@ -32,6 +33,7 @@ from engine.breaker import Breaker
 from engine.concurrency import ConcurrencyController
 from engine.delivered import DeliveredRate, PauseClock
 from engine.pacing import Drip, Window
+from engine.silence import Silence
 
 LEARNED_CAP = 256
 """Calls in flight at most where the sweep file names no number."""
@@ -55,6 +57,10 @@ class Permit(Struct, frozen=True):
 
     need: Need
     at: float
+    level: int = 1
+    """Calls in flight when it went out, this one included."""
+    answered: int = 0
+    """Calls that had been answered until then."""
 
 
 class LimitView(Struct, frozen=True):
@@ -156,10 +162,11 @@ class Limits:
             if limit is not None:
                 self._amounts[name] = _Amount(name, limit, "sweep file", *_MEASURES[name])
         self._pause, self._delivered, self._breaker = PauseClock(), DeliveredRate(), Breaker()
+        self._silence = Silence()
         self._pace: Drip | None = None
         self._held = False
         self.in_flight = 0
-        self._admitted = self._rejected = self._troubled = self._excess = 0
+        self._admitted = self._answered = self._rejected = self._troubled = self._excess = 0
         self._reason: tuple[str, float] = ("", 0.0)
         self._last_sent = self._rejected_at = -math.inf
         self._changed = asyncio.Event()
@@ -280,7 +287,7 @@ class Limits:
         self._pause.sent(now)
         self._delivered.sent(1, now)
         self.controller.sent(self.in_flight, now)
-        return Permit(need, now)
+        return Permit(need, now, self.in_flight, self._answered)
 
     async def _sleep(self, wait_s: float) -> None:
         """Until the time has come or something has changed."""
@@ -311,23 +318,35 @@ class Limits:
     def succeeded(self, permit: Permit, usage: Usage | None, now: float) -> None:
         """The call was answered; what it really took replaces what was reserved."""
         self._left(permit, usage, now)
-        self._pause.succeeded(now, sent_at=permit.at)
-        self._breaker.succeeded(now, sent_at=permit.at)
-        self.controller.succeeded(self.in_flight, now, sent_at=permit.at)
+        self._accepted(permit, now)
 
-    def rejected(self, permit: Permit, told_s: float | None, now: float, *, rate: bool) -> None:
-        """A 429. `rate`: it speaks of a rate or told a wait; else it is about calls in flight."""
+    def rejected(
+        self, permit: Permit, told_s: float | None, now: float, *, rate: bool | None
+    ) -> None:
+        """A 429. `rate`: it speaks of a rate or told a wait; else of calls in flight; None: of neither."""
         self._rejected += 1
         self._rejected_at = now
         self._left(permit, Usage(), now)
         self._breaker.succeeded(now, sent_at=permit.at)
+        if rate is None:
+            rate = self._speaks_of_rate(permit, now)
         if not rate:  # the cut is pause enough
             self.controller.rejected(now, sent_at=permit.at)
             return
         until = self._pause.rejected(now, told_s, sent_at=permit.at)
-        self._delivered.paused(now, until)
         self._delivered.after_rejection(now, sent_at=permit.at)
+        self._delivered.paused(now, until, told=told_s is not None)
         self.controller.troubled(now)
+
+    def _speaks_of_rate(self, permit: Permit, now: float) -> bool:
+        paced = self._delivered.pace(now) is not None
+        return self._silence.speaks_of_rate(
+            self._served(permit), now, sent_at=permit.at, paced=paced
+        )
+
+    def _served(self, permit: Permit) -> int:
+        """Calls served beside one that has ended: still in flight, or answered since it went out."""
+        return self.in_flight + self._answered - permit.answered
 
     def troubled(self, permit: Permit, now: float) -> None:
         """A 5xx, a timeout or a broken connection: growth stops, nothing is cut."""
@@ -340,6 +359,12 @@ class Limits:
     def refused(self, permit: Permit, now: float) -> None:
         """The request itself was refused (4xx): the account is well."""
         self._left(permit, Usage(), now)
+        self._accepted(permit, now)
+
+    def _accepted(self, permit: Permit, now: float) -> None:
+        """The account took the call."""
+        self._answered += 1
+        self._silence.answered(min(permit.level, self._served(permit)))
         self._pause.succeeded(now, sent_at=permit.at)
         self._breaker.succeeded(now, sent_at=permit.at)
         self.controller.succeeded(self.in_flight, now, sent_at=permit.at)

@@ -177,13 +177,16 @@ def test_a_refusal_of_a_call_sent_after_the_cut_cuts_again() -> None:
     assert (controller.limit, controller.statistics().episodes) == (12, 2)
 
 
-def test_the_refused_of_one_great_burst_are_subtracted_down_to_half() -> None:
-    """15 of 20 refused at once: the first episode goes to 10, not to 5: one burst may mean a rate."""
+def test_the_refused_of_one_great_burst_are_subtracted_and_half_is_remembered() -> None:
+    """15 of 20 refused at once: five places are taken, so five it is; not for long, if it was a rate."""
     controller = ConcurrencyController(100)
     for n in range(1, 21):
         controller.sent(n, 0.0)
     for _ in range(15):
         controller.rejected(0.2, sent_at=0.0)
+    stats = controller.statistics()
+    assert (stats.limit, stats.ceiling) == (5, 10)
+    fed(controller, 12, 0.2, in_flight=5)
     assert controller.limit == 10
 
 

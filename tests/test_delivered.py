@@ -300,7 +300,7 @@ def test_a_refused_probe_begins_a_longer_pause_and_a_success_makes_it_short_agai
         assert clock.wait_s(now) == 0
         clock.sent(now)
     assert waits[:4] == [1.0, 1.5, 2.25, 3.375]
-    assert waits[-1] == 30.0
+    assert waits[-1] == 10.0
     clock.succeeded(now + 1, sent_at=now)
     assert clock.rejected(now + 2, sent_at=now + 1.5) == now + 3
 
