@@ -2,7 +2,7 @@
 
 Two clocks, kept apart on purpose. `PauseClock` says whether anything may go out at all: after a 429
 nobody sends until the told (or a growing default) wait is over, then one probe, then twice as many every
-half second. `DeliveredRate` says how fast it goes on: at the rate that was accepted over the last 30 s,
+half second, evenly spaced. `DeliveredRate` says how fast it goes on: at the rate that was accepted over the last 30 s,
 probing upward 5 % per clean 15 s. A pause is no evidence about the rate, so paused time does not count
 in the 30 s; and a rate is no reason to pause.
 
@@ -40,7 +40,9 @@ SLOT_S: Final = 0.5
 LEAST_SPAN_S: Final = 2.0
 """A rate is not read off less time than this."""
 EVIDENCE, EVIDENCE_S = 3, 5.0
-"""Calls accepted and seconds not paused without which there is no first pace: a moment tells nothing."""
+PLENTY, PLENTY_S = 30, 2.0
+"""Calls accepted and seconds not paused without which there is no first pace: a moment tells nothing.
+Many calls need less time."""
 SETTLE_S: Final = 1.0
 """Refusals this soon after a cut belong to it, where nobody says when their calls were sent."""
 CLEAN_S: Final = 15.0
@@ -253,7 +255,10 @@ class DeliveredRate:
     def _is_evidence(self, now: float) -> bool:
         if self._pace is None and self._told is None:
             began = now if self._began is None else max(self._began, now - WINDOW_S)
-            return self._since >= EVIDENCE and self._open_s(began, now) >= EVIDENCE_S
+            calls, span_s = self._since, self._open_s(began, now)
+            return (calls >= EVIDENCE and span_s >= EVIDENCE_S) or (
+                calls >= PLENTY and span_s >= PLENTY_S
+            )
         return self._since > 0
 
     def _open_s(self, start: float, now: float) -> float:
@@ -308,7 +313,8 @@ class PauseClock:
         self._state: PauseState = "open"
         self._until = self._began = self._opened = self._probed = 0.0
         self._next_s = FIRST_PAUSE_S
-        self._in_step, self._step = 0, 0
+        self._step, self._next = 0, 0.0
+        """Of the ramp, and when its next call may go."""
         self._pauses, self._probes, self._paused_s = 0, 0, 0.0
 
     def __repr__(self) -> str:
@@ -321,8 +327,8 @@ class PauseClock:
             return max(self._until - now, 0.0)
         if self._state == "probing":
             return self._probed + PATIENCE_S - now
-        if self._state == "ramping" and self._in_step >= 2 ** (self._step + 1):
-            return self._opened + (self._step + 1) * RAMP_STEP_S - now
+        if self._state == "ramping":
+            return max(self._next - now, 0.0)
         return 0.0
 
     def sent(self, now: float) -> None:
@@ -331,7 +337,8 @@ class PauseClock:
         if self._state == "paused":
             self._state, self._probed = "probing", now
             self._probes += 1
-        self._in_step += 1
+        elif self._state == "ramping":
+            self._next = max(self._next, now) + RAMP_STEP_S / 2 ** (self._step + 1)
 
     def succeeded(self, now: float, *, sent_at: float | None = None) -> None:
         """A call was accepted. The probe's success opens the gate; older calls say nothing."""
@@ -388,8 +395,8 @@ class PauseClock:
             step = int((now - self._opened) / RAMP_STEP_S)
             if step >= RAMP_STEPS:
                 self._state = "open"
-            elif step > self._step:
-                self._step, self._in_step = step, 0
+            else:
+                self._step = step
 
     def _open(self, now: float) -> None:
-        self._state, self._opened, self._step, self._in_step = "ramping", now, 0, 0
+        self._state, self._opened, self._step, self._next = "ramping", now, 0, now

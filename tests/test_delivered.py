@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 import random
 from collections.abc import Callable
@@ -264,19 +265,20 @@ def test_a_told_pause_holds_everybody_and_then_lets_one_probe_through() -> None:
 
 
 def test_after_the_probe_twice_as_many_go_every_half_second() -> None:
-    """2, 4, 8, …; after four seconds nothing is held back any more."""
+    """2, 4, 8, …, evenly spaced; after four seconds nothing is held back any more."""
     clock = PauseClock()
     clock.rejected(0.0, 1.0)
     clock.sent(1.0)
     clock.succeeded(1.2, sent_at=1.0)
-    let_through = []
-    for step in range(4):
-        now, count = 1.2 + 0.5 * step, 0
-        while clock.wait_s(now + 0.01) == 0:
-            clock.sent(now + 0.01)
-            count += 1
-        let_through.append(count)
-    assert let_through == [2, 4, 8, 16]
+    now, times = 1.2, []
+    while now < 3.2:
+        if (wait := clock.wait_s(now)) == 0:
+            clock.sent(now)
+            times.append(now)
+        now += wait + 1e-6
+    let_through = [sum(1.2 <= t - 0.5 * n < 1.7 for t in times) for n in range(4)]
+    assert let_through == pytest.approx([2, 4, 8, 16], abs=1)
+    assert min(b - a for a, b in itertools.pairwise(times)) >= 0.5 / 16
     assert clock.wait_s(5.3) == 0
     assert clock.statistics().state == "open"
 
