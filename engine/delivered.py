@@ -2,9 +2,9 @@
 
 Two clocks, kept apart on purpose. `PauseClock` says whether anything may go out at all: after a 429
 nobody sends until the told (or a growing default) wait is over, then one probe, then twice as many every
-half second, evenly spaced. `DeliveredRate` says how fast it goes on: at the rate that was accepted over the last 30 s,
-probing upward 5 % per clean 15 s. A pause is no evidence about the rate, so paused time does not count
-in the 30 s; and a rate is no reason to pause.
+half second, evenly spaced. `DeliveredRate` says how fast it goes on: at the rate that was accepted over
+the last 30 s, probing upward 5 % per clean 15 s. A pause is no evidence about the rate, so paused time
+does not count in the 30 s; and a rate is no reason to pause.
 
 Rules of the rate. Accepted is what was sent and not refused: refusals come at once, answers may take
 minutes. One cut per episode: only a refusal of a call that was sent after the last change cuts again,

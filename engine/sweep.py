@@ -286,10 +286,14 @@ class Session:
         self._end(job)
 
     def _keep_reply(self, job: Job, response: Response, settled: Settled | None) -> None:
-        """Readable: the judgment. Unreadable: ask again, or record that no verdict can be read."""
+        """Readable: the judgment. Unreadable: ask again, or record that no verdict can be read.
+
+        A refusal is an outcome and never asked for again.
+        """
         job.asks.append(response)
         verdict = judging.read_verdict(self._case(job), response, job.quotation)
-        if verdict is None and len(job.asks) < self._sweep.asks:
+        unread = verdict is None and response.state != "refused"
+        if unread and len(job.asks) < self._sweep.asks:
             self._raises_cap(job, response)
             self._keeper.keep_settled(settled)
             self._ask_again(job)

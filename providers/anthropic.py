@@ -71,7 +71,7 @@ class AnthropicMessages:
                 f"`{request.model}` has no max_tokens, which Anthropic's API requires",
                 how="give the model or judge in the sweep file a max_tokens",
             )
-        return HttpRequest(self.path, encode(body))
+        return HttpRequest(self.path, encode(body), streams=self._stream)
 
     def authorize(self, key: str) -> Mapping[str, str]:
         version = {"anthropic-version": VERSION}

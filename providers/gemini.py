@@ -59,6 +59,7 @@ class Gemini:
     needs: frozenset[str] = frozenset()
 
     def __init__(self, *, stream: bool = False) -> None:
+        self._stream = stream
         self._method = "streamGenerateContent?alt=sse" if stream else "generateContent"
 
     def encode(self, request: Request) -> HttpRequest:
@@ -80,7 +81,8 @@ class Gemini:
         body |= request.parameters
         if config:
             body["generationConfig"] = config
-        return HttpRequest(f"/{_place(request.model)}:{self._method}", encode(body))
+        path = f"/{_place(request.model)}:{self._method}"
+        return HttpRequest(path, encode(body), streams=self._stream)
 
     def authorize(self, key: str) -> Mapping[str, str]:
         return {"x-goog-api-key": key} if key else {}

@@ -62,7 +62,7 @@ class OpenAIChat:
         if self._stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         body.update(request.parameters)
-        return HttpRequest(self.path, encode(body))
+        return HttpRequest(self.path, encode(body), streams=self._stream)
 
     def authorize(self, key: str) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {key}"} if key else {}

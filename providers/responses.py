@@ -56,7 +56,7 @@ class OpenAIResponses:
         if self._stream:
             body["stream"] = True
         body.update(request.parameters)
-        return HttpRequest(self.path, encode(body))
+        return HttpRequest(self.path, encode(body), streams=self._stream)
 
     def authorize(self, key: str) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {key}"} if key else {}

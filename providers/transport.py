@@ -12,7 +12,7 @@ import asyncio
 import ipaddress
 import ssl
 import zlib
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
@@ -29,14 +29,6 @@ MAX_STREAM = 2 * MAX_BODY
 FIRST_MARKS, LAST_MARKS = 1024, 64
 """How many arrivals are noted of a stream's beginning and end; between them the next noted one counts."""
 CONNECT_S = 30.0
-STALE_S = 0.5
-STALE_PAUSES_S = (0.02, 0.05)
-"""A kept connection may have been closed by the server meanwhile (llama.cpp closes it after a stream and
-does not say so); then the request was never read. So one that fails within STALE_S, before any byte of a
-reply, is sent again after such a pause, in which the loop hears of all connections that were closed. A
-request that was worked on takes longer than that to fail, and is not sent again here."""
-MOST_KEPT = 128
-"""Every reply allows for two such requests, up to so many: a server that only hangs up uses them up."""
 BASE_HEADERS: Mapping[str, str] = {
     "Content-Type": "application/json",
     "Accept": "application/json",
@@ -57,24 +49,12 @@ class AiohttpTransport:
             headers=BASE_HEADERS,
         )
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
-        self._kept: Counter[str] = Counter()
-        """By base URL: how many more requests may be taken for ones that met a stale connection."""
         self._trusts: dict[str, ssl.SSLContext] = {}
 
     async def send(self, request: HttpRequest, endpoint: Endpoint) -> HttpReply:
         clock = asyncio.get_running_loop().time
         started = clock()
         try:
-            for pause_s in STALE_PAUSES_S:
-                sent = clock()
-                try:
-                    return await self._exchange(request, endpoint, started)
-                except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-                    stale = self._kept[endpoint.base_url] > 0 and clock() - sent < STALE_S
-                    if not stale or isinstance(error, aiohttp.ClientConnectorError):
-                        raise
-                self._kept[endpoint.base_url] -= 1
-                await asyncio.sleep(pause_s)
             return await self._exchange(request, endpoint, started)
         except TimeoutError:
             raise TransportError(f"no whole reply within {endpoint.timeout_s:g} s") from None
@@ -87,6 +67,10 @@ class AiohttpTransport:
         """One request and its reply; `started` is when times are counted from."""
         clock = asyncio.get_running_loop().time
         headers = {**endpoint.headers, **request.headers} if request.headers else endpoint.headers
+        if request.streams and endpoint.base_url.startswith("http:"):
+            # llama.cpp closes its connection after a stream and does not say so: the next request on
+            # it would be lost. Without TLS a new connection costs next to nothing.
+            headers = {**headers, "Connection": "close"}
         async with self._session.post(
             endpoint.base_url + request.path,
             data=request.body,
@@ -96,7 +80,6 @@ class AiohttpTransport:
             ssl=self._trust(endpoint.ca_file),
             proxy=endpoint.proxy or None,
         ) as response:
-            self._kept[endpoint.base_url] = min(self._kept[endpoint.base_url] + 2, MOST_KEPT)
             marks = Marks(clock, started) if _streams(response) else None
             body = await _read(response, MAX_STREAM if marks else MAX_BODY, marks)
             return HttpReply(

@@ -19,6 +19,8 @@ class HttpRequest(Struct, frozen=True):
     path: str
     body: bytes
     headers: Mapping[str, str] = {}
+    streams: bool = False
+    """The reply is asked for as a stream."""
 
 
 class HttpReply(Struct, frozen=True):

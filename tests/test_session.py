@@ -279,7 +279,9 @@ def test_an_unreadable_verdict_keeps_the_text_of_every_ask(faulty: tuple[World, 
     made, _ = faulty
     judgments = [r for r in made.final().values() if isinstance(r, Judgment)]
     assert {len(r.asks) for r in judgments} == {1, 2, 3}
-    assert all(len(r.asks) == 3 for r in judgments if r.verdict is None)
+    unread = [r for r in judgments if r.verdict is None and r.asks[-1].state != "refused"]
+    assert unread
+    assert all(len(r.asks) == 3 for r in unread)
     assert all(ask.simulated for r in judgments for ask in r.asks)
 
 
@@ -636,13 +638,15 @@ def test_attempts_are_counted_for_each_ask_anew(tmp_path: Path) -> None:
 
 
 def test_a_judge_whose_words_are_filtered_is_unscorable_not_refused(tmp_path: Path) -> None:
-    """The candidate's answer was fine; only the verdict is missing."""
+    """The candidate's answer was fine; only the verdict is missing, and nobody is asked again."""
     made = world(tmp_path)
     made.work(
         reply=lambda body: ok("", "content_filter") if body["model"] in JUDGES else plain(body),
         limit=3,
     )
     assert count_states(made) == {"answered": 3, "unscorable": 3}
+    asked = [len(r.asks) for r in made.records() if isinstance(r, Judgment)]
+    assert asked == [1, 1, 1]
 
 
 # --- conversations -----------------------------------------------------------------------------
