@@ -1,5 +1,8 @@
-"""What the benchmarks share: a simulated provider in a process of its own, a sweep file, and the
-operating system's own accounting of a finished child."""
+"""What the benchmarks share: servers and clients in processes and on cores of their own, a sweep file,
+the operating system's accounting of a finished child, and goals beside what was measured.
+
+Where there are two cores, the client has one to itself and everything else shares the other.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,18 @@ import pty
 import resource
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import urlopen
 
 import orjson
 
+from bench.canned import Seen
+from data import codec
 from data.schema import Answer, Struct
 from engine.answering import answer_request
 from engine.judging import Case, judge_request
@@ -24,54 +31,154 @@ from engine.results import results
 from engine.rundir import read_run
 from providers.registry import DIALECTS
 
-MAIN = "from engine.cli.main import main; main()"
-MODELS = 17
-JUDGES = ("gpt-4-0613", "CritiqueLLM")
+MODELS, JUDGES = 17, 2
+PER_QUESTION = MODELS * (1 + JUDGES)
+"""Trials of one question: an answer of each model, and each judge's verdict on it."""
+OFFICIAL = 683
+"""Questions of AlignBench."""
+SERVER_CORE, CLIENT_CORE = 0, 1
+ROOT = Path(__file__).parents[1]
+
+
+# --- processes ---------------------------------------------------------------------------------
 
 
 class Spent(Struct, frozen=True):
-    """What a process used: wall and CPU seconds, peak memory in MB, and its exit code."""
+    """What a process used: wall and CPU seconds, peak memory in MB."""
 
     wall_s: float
     cpu_s: float
     peak_mb: float
-    code: int
 
 
-def timed(command: Sequence[str], *, cwd: Path, env: dict[str, str]) -> Spent:
-    """Run a command whose stderr is a terminal of 120 x 40 that somebody reads."""
+def pin(pid: int, core: int) -> None:
+    """Keep a process on one core, where the system can and has two."""
+    if hasattr(os, "sched_setaffinity") and len(os.sched_getaffinity(0)) > 1:
+        os.sched_setaffinity(pid, {core})
+
+
+@contextmanager
+def canned_server(latency_s: float = 0.0) -> Iterator[Server]:
+    """The quick server of `bench/canned.py`, in a process and on a core of its own."""
+    command = _python("canned", f"{1000 * latency_s:g}")
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    pin(process.pid, SERVER_CORE)
+    assert process.stdout is not None
+    try:
+        yield Server(process.stdout.readline().strip())
+    finally:
+        process.terminate()
+        process.wait()
+
+
+class Server(Struct, frozen=True):
+    """A canned server that listens."""
+
+    url: str
+
+    def seen(self) -> Seen:
+        """What it was asked since the last look."""
+        with urlopen(self.url.removesuffix("/v1") + "/seen") as reply:
+            seen: Seen = codec.decode_as(reply.read(), Seen)
+        return seen
+
+
+def timed(command: Sequence[str], *, cwd: Path, env: dict[str, str], core: bool = True) -> Spent:
+    """Run a command whose stderr is a terminal of 120 x 40 that somebody reads. It must succeed."""
     leader, follower = pty.openpty()
-    os.set_blocking(leader, True)
     subprocess.run(["stty", "cols", "120", "rows", "40"], stdin=follower, check=False)
+    said: list[bytes] = []
+    threading.Thread(target=_drain, args=(leader, said), daemon=True).start()
     started = time.perf_counter()
     child = subprocess.Popen(
         command,
         cwd=cwd,
         env=env,
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=follower,
-        stdin=subprocess.DEVNULL,
     )
+    if core:
+        pin(child.pid, CLIENT_CORE)
     os.close(follower)
-    threading.Thread(target=_drain, args=(leader,), daemon=True).start()
     _, status, used = os.wait4(child.pid, 0)
     wall = time.perf_counter() - started
     child.returncode = os.waitstatus_to_exitcode(status)
-    return Spent(wall, used.ru_utime + used.ru_stime, _megabytes(used), child.returncode)
+    if child.returncode:
+        raise SystemExit(f"{command} failed:\n{b''.join(said[-20:]).decode(errors='replace')}")
+    return Spent(wall, used.ru_utime + used.ru_stime, _megabytes(used))
+
+
+def bare(url: str, bodies: Path, workers: int) -> Spent:
+    """The bare loop of `bench/bare.py`, on the client's core."""
+    command = _python("bare", url, str(bodies), str(workers))
+    return timed(command, cwd=ROOT, env=dict(os.environ))
+
+
+def _python(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", f"from bench.{module} import main; main()", *arguments]
+
+
+def _drain(fd: int, said: list[bytes]) -> None:
+    try:
+        while data := os.read(fd, 65536):
+            said[:-20] = []
+            said.append(data)
+    except OSError:
+        return
+
+
+def _megabytes(used: resource.struct_rusage) -> float:
+    return used.ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
+
+
+# --- a sweep -----------------------------------------------------------------------------------
+
+
+class Workshop:
+    """A scratch folder with a benchmark and a sweep file in it: 17 models, two judges, one provider.
+
+    Everything is on: journal, response cache, limits, and the live console where a run is `timed`.
+    """
+
+    def __init__(
+        self, folder: Path, url: str, questions: int, in_flight: int, given: Path | None = None
+    ) -> None:
+        """`given`: a question file, used whole, instead of made-up questions."""
+        self.folder = folder
+        self._runs = 0
+        path = given.resolve() if given else folder / "questions.jsonl"
+        if given is None:
+            write_benchmark(path, questions)
+        (folder / "sweep.toml").write_text(sweep_text(url, path, in_flight), encoding="utf-8")
+
+    def run(self, *flags: str, cache: str = "", core: bool = True) -> tuple[Path, Spent]:
+        """`alignsweep run` in a new run folder, with the cache of that name or a new one."""
+        self._runs += 1
+        folder = self.folder / f"run-{self._runs}"
+        return folder, self._go(folder, flags, cache or folder.name, core)
+
+    def resume(self, run: Path) -> Spent:
+        """The same command again: it goes on with that run, with a new cache."""
+        self._runs += 1
+        return self._go(run, (), f"again-{self._runs}", core=False)
+
+    def _go(self, run: Path, flags: Sequence[str], cache: str, core: bool) -> Spent:
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"}
+        env["XDG_CACHE_HOME"] = str(self.folder / "caches" / cache)
+        env.pop("CI", None)
+        command = [sys.executable, "-c", "from engine.cli.main import main; main()", "run"]
+        command += ["sweep.toml", "--progress", "full", "--run-dir", str(run), *flags]
+        return timed(command, cwd=self.folder, env=env, core=core)
 
 
 @contextmanager
-def simulated_provider(benchmark: Path, *, latency_ms: float = 0.0) -> Iterator[str]:
-    """The base URL of `alignsweep simulate` in a process of its own."""
-    command = [sys.executable, "-c", MAIN, "simulate", "--port", "0"]
-    command += ["--latency-ms", str(latency_ms), "--benchmark", str(benchmark)]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    assert server.stdout is not None
-    try:
-        yield server.stdout.readline().strip()
-    finally:
-        server.terminate()
-        server.wait()
+def workshop(
+    url: str, questions: int, in_flight: int, given: Path | None = None
+) -> Iterator[Workshop]:
+    """A Workshop in a folder that is removed afterwards."""
+    with tempfile.TemporaryDirectory(prefix="alignsweep-bench-") as scratch:
+        yield Workshop(Path(scratch), url, questions, in_flight, given)
 
 
 def write_benchmark(path: Path, questions: int) -> None:
@@ -92,52 +199,81 @@ def write_benchmark(path: Path, questions: int) -> None:
             file.write(orjson.dumps(question) + b"\n")
 
 
-def write_sweep(path: Path, url: str, benchmark: Path, *, concurrency: int) -> None:
-    """17 models, two judges, one simulated provider."""
+def sweep_text(url: str, benchmark: Path, in_flight: int) -> str:
+    """The sweep file. Its limits are too high to wait for, but they are asked at every call."""
     lines = [
-        'name = "bench"',
-        f'benchmark = "{benchmark}"',
-        "[providers.sim]",
-        'api = "openai-chat"',
-        f'base_url = "{url}"',
-        "simulated = true",
-        f"concurrency = {concurrency}",
-        "rpm = 100000000",
+        f'name = "bench"\nbenchmark = "{benchmark}"',
+        f'[providers.sim]\napi = "openai-chat"\nbase_url = "{url}"\nsimulated = true',
+        f"concurrency = {in_flight}\nrpm = 1_000_000",
     ]
-    for i in range(MODELS):
-        lines += ["[[models]]", f'name = "model-{i}"', 'provider = "sim"', f'model = "model-{i}"']
-    for judge in JUDGES:
-        lines += ["[[judges]]", f'name = "{judge}"', 'provider = "sim"', f'model = "{judge}"']
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for kind, count in (("model", MODELS), ("judge", JUDGES)):
+        for name in (f"{kind}-{i}" for i in range(count)):
+            lines += [f'[[{kind}s]]\nname = "{name}"\nprovider = "sim"\nmodel = "{name}"']
+    return "\n".join(lines) + "\n"
 
 
-def bodies_of(run: Path) -> Iterator[bytes]:
-    """The request bodies of a finished run, rendered again in the order of its trials."""
+def write_bodies(run: Path, path: Path) -> int:
+    """The request bodies of a finished run, a line each, and how many they are."""
+    count = 0
+    with path.open("wb") as file:
+        for body in _bodies_of(run):
+            file.write(body + b"\n")
+            count += 1
+    return count
+
+
+def _bodies_of(run: Path) -> Iterator[bytes]:
+    """Rendered again, in the order of the trials."""
     stored = read_run(run)
     plan = Plan(stored.sweep, stored.benchmark)
-    codec = DIALECTS["openai-chat"]
+    encode = DIALECTS["openai-chat"].encode
     texts = {
         plan.number(record.trial): record.response.text
         for record in results(run)
         if isinstance(record, Answer)
     }
     for number in range(plan.answers):
-        yield codec.encode(answer_request(plan, number, texts.__getitem__)).body
+        yield encode(answer_request(plan, number, texts.__getitem__)).body
     for number in range(plan.answers, len(plan)):
         judge = stored.sweep.judges[plan.judge_index(number)]
         question, rubric = plan.item(number)[0], stored.rubrics[judge.rubric]
         answer = texts[plan.answer_of(number)]
         case = Case(stored.sweep, judge, rubric, plan.trial(number), question, ((answer,),))
-        yield codec.encode(judge_request(case, 0)[0]).body
+        yield encode(judge_request(case, 0)[0]).body
 
 
-def _drain(fd: int) -> None:
-    try:
-        while os.read(fd, 65536):
-            pass
-    except OSError:
-        return
+# --- goals -------------------------------------------------------------------------------------
 
 
-def _megabytes(used: resource.struct_rusage) -> float:
-    return used.ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
+class Goal(Struct, frozen=True):
+    """A figure, what it should be, and what others reach."""
+
+    what: str
+    measured: float
+    goal: float
+    least: bool = True
+    """The goal is a lower bound; else an upper one."""
+    form: str = "{:.2f}"
+    peers: str = ""
+
+    @property
+    def reached(self) -> bool:
+        return self.measured >= self.goal if self.least else self.measured <= self.goal
+
+    def __str__(self) -> str:
+        bound = "at least" if self.least else "at most"
+        measured, goal = self.form.format(self.measured), self.form.format(self.goal)
+        line = f"{self.what:<44}{measured:>12}   {bound} {goal:<10}"
+        line += "reached" if self.reached else "MISSED"
+        return f"{line}\n{'':<6}peers: {self.peers}" if self.peers else line
+
+
+def print_goals(*goals: Goal) -> None:
+    """A line each."""
+    for goal in goals:
+        print(goal, flush=True)
+
+
+def load() -> str:
+    """How busy the machine is: figures of a busy one say little."""
+    return f"load {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores"

@@ -1,125 +1,98 @@
-"""Requests per second of a whole sweep, beside a bare loop: `python -m bench.throughput`.
+"""Requests per second and CPU per request of a whole sweep, beside a bare loop.
 
-One run measures three processes against the same simulated provider (0 ms): the sweep with journal,
-cache, limits and live console; a bare aiohttp loop that sends the same bodies (orjson out and in, one
-session, as many workers as the sweep has calls in flight); and the sweep again with everything in the
-cache. Only the ratios mean anything: machines differ, and drift.
+    python -m bench.throughput
+
+The sweep has everything on (journal, cache, limits, live console); the bare loop (`bench/bare.py`)
+posts the same bodies with as many in flight. Both talk to the same server (0 ms), which counts: the
+rate is that between its first request and its last reply, so starting up does not count; CPU per
+request is the difference of a long and a very short session. The client has one core to itself.
+Only ratios mean anything: machines differ, and drift; so both take turns, and each one's best counts.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import os
-import sys
-import tempfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import aiohttp
-import orjson
-
 from bench.machinery import (
-    MAIN,
+    PER_QUESTION,
+    Goal,
+    Server,
     Spent,
-    bodies_of,
-    simulated_provider,
-    timed,
-    write_benchmark,
-    write_sweep,
+    Workshop,
+    bare,
+    canned_server,
+    load,
+    print_goals,
+    workshop,
+    write_bodies,
 )
+from data.schema import Struct
+
+
+class Side(Struct, frozen=True):
+    """One client, measured once."""
+
+    per_second: float
+    cpu_ms: float
+    """Per request, after start-up."""
+    peak_mb: float
 
 
 def main() -> None:
     """Parse the flags, measure, print."""
     flags = argparse.ArgumentParser(description=__doc__)
-    flags.add_argument("--questions", type=int, default=200)
+    flags.add_argument("--questions", type=int, default=300)
     flags.add_argument("--benchmark", type=Path, help="a question file, instead of made-up ones")
-    flags.add_argument("--in-flight", type=int, nargs="+", default=[64])
-    flags.add_argument(
-        "--bare", nargs=3, metavar=("URL", "BODIES", "WORKERS"), help=argparse.SUPPRESS
-    )
+    flags.add_argument("--in-flight", type=int, nargs="+", default=[64, 1024])
+    flags.add_argument("--rounds", type=int, default=3)
     given = flags.parse_args()
-    if given.bare:
-        url, bodies, workers = given.bare
-        asyncio.run(bare_loop(url, Path(bodies), int(workers)))
-        return
     for in_flight in given.in_flight:
-        measure(given.questions, in_flight, given.benchmark)
+        with (
+            canned_server() as server,
+            workshop(server.url, given.questions, in_flight, given=given.benchmark) as shop,
+        ):
+            compare(shop, server, in_flight, given.rounds)
 
 
-def measure(questions: int, in_flight: int, given: Path | None) -> None:
-    """One comparison, printed."""
-    with tempfile.TemporaryDirectory(prefix="alignsweep-bench-") as scratch:
-        folder = Path(scratch)
-        benchmark = given.resolve() if given else folder / "questions.jsonl"
-        sweep = folder / "sweep.toml"
-        if given is None:
-            write_benchmark(benchmark, questions)
-        env = {**os.environ, "XDG_CACHE_HOME": str(folder / "cache"), "TERM": "xterm-256color"}
-        env.pop("CI", None)
-        run = [sys.executable, "-c", MAIN, "run", str(sweep), "--progress", "full"]
-        with simulated_provider(benchmark) as url:
-            write_sweep(sweep, url, benchmark, concurrency=in_flight)
-            ours = timed(run, cwd=folder, env=env)
-            count = _write_bodies(folder)
-            bare = timed(
-                [
-                    *(sys.executable, "-m", "bench.throughput", "--bare", url),
-                    *(str(folder / "bodies"), str(in_flight)),
-                ],
-                cwd=Path(__file__).parents[1],
-                env=env,
-            )
-            (folder / "runs" / "bench").rename(folder / "runs" / "first")
-            again = timed(run, cwd=folder, env=env)
-        _print(count, in_flight, ours, bare, again)
-
-
-async def bare_loop(url: str, bodies: Path, workers: int) -> None:
-    """The least that could be done: send, wait, parse."""
-    texts = [orjson.loads(line) for line in bodies.read_bytes().splitlines()]
-    todo: Iterator[dict[str, object]] = iter(texts)
-    started = time.perf_counter()
-
-    async def work(session: aiohttp.ClientSession) -> None:
-        for body in todo:
-            async with session.post(
-                f"{url}/chat/completions",
-                data=orjson.dumps(body),
-                headers={"Content-Type": "application/json"},
-            ) as response:
-                reply = orjson.loads(await response.read())
-                assert reply["choices"][0]["message"]["content"]
-
-    connector = aiohttp.TCPConnector(limit=workers)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        await asyncio.gather(*(work(session) for _ in range(workers)))
-    print(
-        f"bare loop: {len(texts) / (time.perf_counter() - started):.0f} requests/s", file=sys.stderr
+def compare(shop: Workshop, server: Server, in_flight: int, rounds: int) -> None:
+    """So many turns of each, printed, and the ratios of the best."""
+    short = shop.run("--limit", "1")[1]
+    run, _ = shop.run()
+    bodies, few = shop.folder / "bodies", shop.folder / "few"
+    count = write_bodies(run, bodies)
+    few.write_bytes(b"".join(bodies.open("rb").readlines()[:PER_QUESTION]))
+    bare_short = bare(server.url, few, in_flight)
+    print(f"{count:,} requests, {in_flight} in flight, 0 ms; {load()}", flush=True)
+    server.seen()
+    ours, theirs = [], []
+    for _ in range(rounds):
+        ours.append(_side("sweep", shop.run()[1], short, server, count))
+        theirs.append(_side("bare", bare(server.url, bodies, in_flight), bare_short, server, count))
+    our_rate, their_rate = (max(side.per_second for side in both) for both in (ours, theirs))
+    our_cpu, their_cpu = (min(side.cpu_ms for side in both) for both in (ours, theirs))
+    print_goals(
+        Goal(f"throughput ÷ bare loop, {in_flight} in flight", our_rate / their_rate, 0.55),
+        Goal(
+            f"CPU per request ÷ bare loop, {in_flight} in flight",
+            our_cpu / their_cpu,
+            1.9,
+            least=False,
+        ),
     )
 
 
-def _write_bodies(folder: Path) -> int:
-    count = 0
-    with (folder / "bodies").open("wb") as file:
-        for body in bodies_of(folder / "runs" / "bench"):
-            file.write(body + b"\n")
-            count += 1
-    return count
-
-
-def _print(count: int, in_flight: int, ours: Spent, bare: Spent, again: Spent) -> None:
-    assert (ours.code, bare.code, again.code) == (0, 0, 0), "a measured process failed"
-    print(f"{count:,} requests, {in_flight} in flight, 0 ms")
-    for name, spent in (("sweep", ours), ("bare loop", bare), ("sweep, all cached", again)):
-        print(
-            f"  {name:<18} {spent.wall_s:7.2f} s  {count / spent.wall_s:8.0f} /s"
-            f"  cpu {1000 * spent.cpu_s / count:6.3f} ms each  peak {spent.peak_mb:6.0f} MB"
-        )
-    print(f"  throughput ÷ bare loop  {bare.wall_s / ours.wall_s:.2f}")
-    print(f"  cpu per request ÷ bare  {ours.cpu_s / bare.cpu_s:.2f}")
+def _side(name: str, spent: Spent, short: Spent, server: Server, count: int) -> Side:
+    seen = server.seen()
+    assert seen.requests == count, f"{name}: {seen.requests} requests instead of {count}"
+    cpu_ms = 1000 * (spent.cpu_s - short.cpu_s) / (count - PER_QUESTION)
+    side = Side(seen.per_second, cpu_ms, spent.peak_mb)
+    print(
+        f"  {name:<6}{side.per_second:8.0f} /s   {side.cpu_ms:6.3f} ms of CPU each"
+        f"   peak {side.peak_mb:4.0f} MB",
+        flush=True,
+    )
+    return side
 
 
 if __name__ == "__main__":
