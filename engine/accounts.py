@@ -92,8 +92,6 @@ class Pool:
         slots = sum(account.concurrency for account in accounts_of(spec))
         most = max(LEAST_CREDITS, CREDITS_PER_SLOT * slots)
         self.backlog: Backlog[Job] = Backlog(most)
-        self.refill_at = most // 4
-        """Admission is woken when this many credits are free: in batches it costs less."""
         self.accounts: list[Account] = []
         self._guesses: dict[str, tuple[InputGuess, OutputGuess]] = {}
 

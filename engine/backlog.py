@@ -32,7 +32,7 @@ class Stream:
 
     def __init__(self, name: str, planned: Iterator[int]) -> None:
         self.name = name
-        self._planned = planned
+        self._planned: Iterator[int] | None = planned
         self._added: deque[int] = deque()
 
     def add(self, number: int) -> None:
@@ -40,10 +40,17 @@ class Stream:
 
     def take(self) -> int | None:
         """The next number; None if there is none now."""
-        number = next(self._planned, None)
-        if number is None and self._added:
-            number = self._added.popleft()
-        return number
+        if self._planned is not None:
+            number = next(self._planned, None)
+            if number is not None:
+                return number
+            self._planned = None
+        return self._added.popleft() if self._added else None
+
+    @property
+    def dry(self) -> bool:
+        """There is no number now (or the planned ones have just run out, which shows when asked)."""
+        return self._planned is None and not self._added
 
 
 class Backlog(Generic[J]):
@@ -51,6 +58,7 @@ class Backlog(Generic[J]):
 
     def __init__(self, most: int) -> None:
         self.credits = most
+        self._refill_at = most // 4
         self._stages: deque[tuple[str, deque[Stream]]] = deque()
         self._ready: deque[J] = deque()
         self._timed: list[tuple[float, int, J]] = []
@@ -86,6 +94,13 @@ class Backlog(Generic[J]):
                 self.credits -= 1
                 return number
         return None
+
+    @property
+    def hungry(self) -> bool:
+        """Is it worth while to admit? Many at once cost less than one after the other."""
+        if self.credits <= 0 or (self.credits < self._refill_at and self.queued):
+            return False
+        return not all(stream.dry for _, streams in self._stages for stream in streams)
 
     def give_back(self) -> None:
         """A trial has ended."""

@@ -148,8 +148,15 @@ class Session:
             elif self._alive == 0 and not self.stopping:
                 self._done.set()
                 return
-            else:
+            if not jobs or not self._hungry:
                 await self._poke.wait()
+
+    @property
+    def _hungry(self) -> bool:
+        """Has any provider room and numbers for a batch?"""
+        return bool(self._again) or any(
+            pool.backlog.hungry for pool in self._pools.values() if pool.stopped is None
+        )
 
     def _next_batch(self) -> list[Job]:
         """Re-asks first, then new trials, the providers taking turns."""
@@ -352,7 +359,6 @@ class Session:
     def _end(self, job: Job) -> None:
         """This job is over, one way or another."""
         self._alive -= 1
-        backlog = job.pool.backlog
-        backlog.give_back()
-        if backlog.credits >= job.pool.refill_at or backlog.queued == 0 or self._alive == 0:
+        job.pool.backlog.give_back()
+        if self._alive == 0 or self._hungry:
             self._poke.set()

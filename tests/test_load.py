@@ -13,11 +13,12 @@ import pytest
 from bench.makespan import SITUATIONS, Figures, Situation, play
 from data import codec
 from data.errors import TransportError
-from data.schema import Answer, ProviderSpec
+from data.schema import Answer, Intent, ProviderSpec
 from engine.bootstrap import Outcome, Outside, conduct
 from engine.config import Loaded, load, select
 from engine.events import Progress
 from engine.results import results
+from engine.rundir import records
 from engine.runtime import run as run_loop
 from engine.sweep import Options
 from providers.simulator import SimulatorTransport, simulator_for
@@ -154,3 +155,27 @@ def test_an_outage_costs_few_requests_and_is_over_when_it_is_over(tmp_path: Path
     assert dead.asked <= 72 + 20 + 20 + outcome.failed
     assert outcome.failed <= 8
     assert end_s < 240
+
+
+def test_a_judge_elsewhere_does_not_wait_for_a_batch_of_answers(tmp_path: Path) -> None:
+    """One slow answer after the other, more than are admitted at once: the first is judged at once."""
+    lines = ['name = "slow"\nbenchmark = "mini"']
+    lines += [
+        f'[providers.{name}]\napi = "openai-chat"\nbase_url = "simulated:"\nsimulated = true\n'
+        f"concurrency = 1\n[providers.{name}.simulator]\nlatency_s = 2.0"
+        for name in ("models", "judges")
+    ]
+    lines += [f'[[models]]\nname = "m{i}"\nprovider = "models"\nmodel = "m{i}"' for i in range(4)]
+    lines.append('[[judges]]\nname = "j"\nprovider = "judges"\nmodel = "gpt-4-0613"')
+    (tmp_path / "s.toml").write_text("\n".join(lines), encoding="utf-8")
+    loaded = load(tmp_path / "s.toml", home=tmp_path / "home")
+
+    async def view(latest: Callable[[], Progress]) -> None:
+        """Nobody watches."""
+
+    outside = Outside({}, None, 1.8e9, view, lambda session: None)
+    options = Options(folder=tmp_path / "run", selection=select(loaded))
+    run_loop(lambda: conduct(loaded, options, outside), virtual=True)
+    sent = [r for r in records(tmp_path / "run") if isinstance(r, Intent)]
+    second_answer, first_judgment = sent[1], next(r for r in sent if r.trial.kind == "judgment")
+    assert first_judgment.t_s == pytest.approx(second_answer.t_s, abs=0.5)
