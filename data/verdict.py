@@ -24,7 +24,7 @@ import re
 from collections.abc import Sequence
 
 from data.schema import Struct, Verdict
-from data.verdict_finding import Grammar, Scored, find, grammar_of
+from data.verdict_finding import Found, Grammar, Scored, find, grammar_of, sentences
 from data.verdict_words import own_words
 
 CUE_CHARS = 40
@@ -70,11 +70,11 @@ def read_robust(
     found = find(own, grammar)
     if found.cut_off:
         return Reading(None, "cut off")
-    candidates = _best_level(found.scored)
+    candidates = _best_level(found.scored) or sentences(own, found.outside, grammar)
     if not candidates:
         return Reading(None, found.otherwise)
     last = candidates[-1]
-    if len(last.scores) > 1 or _contradicted(last, candidates, found.scored, own):
+    if len(last.scores) > 1 or _contradicted(candidates, found, own, grammar):
         return Reading(None, "ambiguous")
     if not low <= last.scores[0] <= high:
         return Reading(None, "out of range")
@@ -111,25 +111,31 @@ def read_bracketed(
 
 
 def _best_level(scored: list[Scored]) -> list[Scored]:
-    """The candidates of the first level that has any."""
-    for level in ({"complete"}, {"partial", "cut"}, {"prose"}):
+    """The candidates of the first level that has any; prose is the one after these."""
+    for level in ({"complete"}, {"partial", "cut"}):
         if candidates := [one for one in scored if one.source in level]:
             return candidates
     return []
 
 
-def _contradicted(last: Scored, candidates: list[Scored], scored: list[Scored], text: str) -> bool:
-    """Whether another verdict gives another score and cannot be passed over.
+def _contradicted(candidates: list[Scored], found: Found, text: str, grammar: Grammar) -> bool:
+    """Whether another verdict gives another score than the last and cannot be passed over.
 
     There are three cases: an earlier one of the same level that is no draft; a later, whole one
     that lacks only its closing brace; any later, lesser one if the last of the level is a draft.
     """
+    last = candidates[-1]
+
+    def differs(other: Scored) -> bool:
+        return other.start > last.start and other.scores != last.scores
+
     if any(c.scores != last.scores and not _is_draft(c, text) for c in candidates[:-1]):
         return True
-    later = [c for c in scored if c.start > last.start and c.scores != last.scores]
-    return any(c.source == "cut" and c.whole for c in later) or (
-        bool(later) and _is_draft(last, text)
-    )
+    if any(differs(c) and c.source == "cut" and c.whole for c in found.scored):
+        return True
+    if not _is_draft(last, text):
+        return False
+    return any(map(differs, [*found.scored, *sentences(text, found.outside, grammar)]))
 
 
 def _is_draft(one: Scored, text: str) -> bool:

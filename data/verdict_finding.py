@@ -38,10 +38,19 @@ class Grammar(Struct, frozen=True):
     """Plain key -> dimension as the rubric writes it."""
     score: str
     aliases: dict[str, str]
+    keys: frozenset[str]
+    """All of these, plain."""
     low: float
     high: float
     value: re.Pattern[str]
     prose: re.Pattern[str]
+
+    def key_of(self, words: str) -> str | None:
+        """The known key that these words are; None: they are no key of this rubric."""
+        key = words.strip(WRAP)
+        if key not in self.keys:  # as most judges write it, it is
+            key = plain_key(key)
+        return key if key in self.keys else None
 
 
 class Scored(Struct, frozen=True):
@@ -58,9 +67,11 @@ class Scored(Struct, frozen=True):
 
 
 class Found(Struct, frozen=True):
-    """Everything in a text that gives a score, in order, and what to say if nothing does."""
+    """The objects in a text that give a score, in order, and what to say if nothing does."""
 
     scored: list[Scored]
+    outside: list[Span]
+    """Where the text is prose."""
     cut_off: bool
     """The last object began a newer verdict and ended before its score."""
     otherwise: str
@@ -95,6 +106,8 @@ def grammar_of(
     words = sorted({plain(w).strip() for w in (score_key, *aliases)} - {""}, key=len, reverse=True)
     score = plain_key(plain(score_key))
     names = {plain_key(plain(name)): name for name in expected}
+    names = {key: name for key, name in names.items() if key not in {score, ""}}
+    other = {key: alias for alias in aliases if (key := plain_key(plain(alias)))}
     prose = (
         r"(?<!最高)(?<!最低)(?<!不超过)(?<!至少)(?<!至多)(?<!最多)"
         rf"(?P<key>{'|'.join(map(re.escape, words)) or '(?!)'}){gap}"
@@ -105,9 +118,10 @@ def grammar_of(
         rf"(?!{gap}(?:以上|以下|以内|左右|之间|起))(?!{gap}[/%])(?:(?<=分)|(?!\w))"
     )
     return Grammar(
-        {key: name for key, name in names.items() if key not in {score, ""}},
+        names,
         score,
-        {key: alias for alias in aliases if (key := plain_key(plain(alias)))},
+        other,
+        frozenset({score, *names, *other}),
         low,
         high,
         re.compile(
@@ -145,7 +159,23 @@ def find(text: str, grammar: Grammar) -> Found:
             scored.append(_object(tail, items, grammar, cut=True))
         else:
             otherwise, cut_off = "cut off", bool(items.keys) and tail > newest
-    return Found([*scored, *_sentences(text, outside, grammar)], cut_off, otherwise)
+    return Found(scored, outside, cut_off, otherwise)
+
+
+def sentences(text: str, outside: list[Span], grammar: Grammar) -> list[Scored]:
+    """Scores given in the closing prose; the score key itself before its aliases."""
+    hits = [
+        (plain_key(match["key"]), match.start(), _number(match["number"]))
+        for begin, end in _closing(outside)
+        for match in grammar.prose.finditer(text, begin, end)
+    ]
+    own = [hit for hit in hits if hit[0] == grammar.score]
+    return [
+        Scored(
+            start, "prose", (score,), "" if key == grammar.score else grammar.aliases.get(key, key)
+        )
+        for key, start, score in own or hits
+    ]
 
 
 def _objects(text: str) -> _Braces:
@@ -153,7 +183,7 @@ def _objects(text: str) -> _Braces:
     opened: deque[int] = deque(maxlen=NESTING)
     objects: list[tuple[int, str]] = []
     outer: list[Span] = []
-    for run in _BRACES.finditer(text):
+    for run in _BRACES.finditer(text, max(text.find("{"), 0)):
         first, end = run.span()
         if text[first] == "{":
             opened.extend(range(max(first, end - NESTING), end))
@@ -193,8 +223,8 @@ def _items(body: str, grammar: Grammar, *, cut: bool) -> _Items:
     """The items with a known key; a dimension that is given two values has none."""
     found: dict[str, list[float]] = {}
     for item in _ITEM.finditer(body):
-        key = plain_key(item[1])
-        if key != grammar.score and key not in grammar.names and key not in grammar.aliases:
+        key = grammar.key_of(item[1])
+        if key is None:
             continue
         numbers = found.setdefault(key, [])
         value = _value(item[2], grammar)
@@ -214,6 +244,9 @@ def _items(body: str, grammar: Grammar, *, cut: bool) -> _Items:
 
 def _value(words: str, grammar: Grammar) -> float | None:
     """The number that a value is: 7, 7.5, '7', 七, 7分, 7/10; a trailing comment is left out."""
+    digits = words.strip()
+    if digits.isascii() and digits.isdecimal():
+        return float(digits)
     match = grammar.value.fullmatch(words)
     return _number(match[1]) if match else None
 
@@ -239,32 +272,16 @@ def _opens_an_object(body: str, grammar: Grammar) -> bool:
     first = body.lstrip()
     if not first or first[0] in "'\"":
         return True
-    key = plain_key(re.split(r"[,;\n:]", first, maxsplit=1)[0])
-    return key == grammar.score or key in grammar.names or key in grammar.aliases
-
-
-def _sentences(text: str, outside: list[Span], grammar: Grammar) -> list[Scored]:
-    """Scores given in the closing prose; the score key itself before its aliases."""
-    hits = [
-        (plain_key(match["key"]), match.start(), _number(match["number"]))
-        for begin, end in _closing(outside)
-        for match in grammar.prose.finditer(text, begin, end)
-    ]
-    own = [hit for hit in hits if hit[0] == grammar.score]
-    return [
-        Scored(
-            start, "prose", (score,), "" if key == grammar.score else grammar.aliases.get(key, key)
-        )
-        for key, start, score in own or hits
-    ]
+    return grammar.key_of(re.split(r"[,;\n:]", first, maxsplit=1)[0]) is not None
 
 
 def _closing(spans: list[Span]) -> list[Span]:
     """Their last CLOSING_CHARS characters, in order."""
     closing: list[Span] = []
     room = CLOSING_CHARS
-    while spans and room > 0:
-        begin, end = spans.pop()
+    for begin, end in reversed(spans):
+        if room <= 0:
+            break
         closing.append((max(begin, end - room), end))
         room -= end - begin
     return closing[::-1]
