@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 import zstandard
@@ -27,6 +28,9 @@ GATHER_S = 0.1
 """Answers wait this long to be written together; until then they are found in memory."""
 MAX_PARAMETERS = 500
 """Keys of one SELECT."""
+ROWS = 100
+"""Rows of one INSERT. Each call into SQLite or zstd lets other threads run and has to wait for them
+again, so what comes in a batch is handed over as one."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS responses (
     key BLOB PRIMARY KEY, identity TEXT NOT NULL, model TEXT NOT NULL,
@@ -76,7 +80,9 @@ class ResponseStore:
         except DataError:
             self._db.close()
             raise
-        self._compress = zstandard.ZstdCompressor(level=3, write_checksum=True).compress
+        self._compress = zstandard.ZstdCompressor(
+            level=3, write_checksum=True
+        ).multi_compress_to_buffer
         self._decompress = zstandard.ZstdDecompressor().decompress
         self._decoder = decoder(Response)
 
@@ -96,15 +102,23 @@ class ResponseStore:
                     found[key] = response
         return found
 
-    def put_many(self, entries: Iterable[Entry], now_s: float) -> None:
+    def put_many(self, entries: Sequence[Entry], now_s: float) -> None:
         """One transaction: all of them or none."""
+        if not entries:
+            return
+        packed = self._compress([encode(e.response) for e in entries])
         rows = [
-            (e.key, e.identity, e.model, int(now_s), e.key + self._compress(encode(e.response)))
-            for e in entries
+            (e.key, e.identity, e.model, int(now_s), e.key + packed[i].tobytes())
+            for i, e in enumerate(entries)
         ]
         with self._translated(), self._db:
             self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("INSERT OR REPLACE INTO responses VALUES (?,?,?,?,?)", rows)
+            for start in range(0, len(rows), ROWS):
+                part = rows[start : start + ROWS]
+                places = ",".join(["(?,?,?,?,?)"] * len(part))
+                self._db.execute(
+                    f"INSERT OR REPLACE INTO responses VALUES {places}", [*chain(*part)]
+                )
 
     def info(self) -> list[CacheRow]:
         """A row per provider and model, largest first."""
