@@ -34,7 +34,7 @@ from data.schema import Header, Record, Struct, Synced
 from data.text import printable
 
 FORMAT = 1
-GROUP = 64
+GROUP = 256
 GROUP_S = 1.0
 _CRC_TAIL = len(b',"crc":"00000000"}')
 _fdatasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync

@@ -15,6 +15,7 @@ Turn 0 is the bare question, so a single-turn benchmark never sees any of this.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from data.compat import read_compat
 from data.errors import ConfigError
@@ -163,10 +164,16 @@ def fenced_by(
 
 def described(rubric: Rubric, names: tuple[str, ...]) -> str:
     """The dimensions as the judge reads them."""
-    line = rubric.dimension_line
+    definitions = tuple(rubric.definitions.get(name, "") for name in names)
+    return _lines(rubric.dimension_line, names, definitions)
+
+
+@lru_cache(maxsize=256)
+def _lines(line: str, names: tuple[str, ...], definitions: tuple[str, ...]) -> str:
+    """They are the same for all questions of a type."""
     return "".join(
-        line.format(number=number, name=name, definition=rubric.definitions.get(name, ""))
-        for number, name in enumerate(names, start=1)
+        line.format(number=number, name=name, definition=definition)
+        for number, (name, definition) in enumerate(zip(names, definitions, strict=True), start=1)
     )
 
 
@@ -190,6 +197,7 @@ def dialogue(
     return "\n\n".join(parts)
 
 
+@lru_cache(maxsize=256)
 def _example(keys: tuple[str, ...]) -> str:
     """The shape of the verdict without a single digit, so that an echo of it is no verdict."""
     return "{" + ", ".join(f'"{key}": 整数' for key in keys) + "}"

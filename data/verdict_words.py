@@ -15,7 +15,7 @@ LOOSE = r"[\s'\"`*_]*"
 """What may stand between the characters of a label without changing it."""
 _LOOSE_CHARS = re.compile(LOOSE)
 _ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})")
-_ODD = re.compile(r"[^\n\x20-\x7e\u3001\u3002\u3400-\u4dbf\u4e00-\u9fff]")
+_ODD = re.compile(r"([^\n\x20-\x7e\u3001\u3002\u3400-\u4dbf\u4e00-\u9fff])")
 """All but line ends, ASCII, 、 and 。, and the ideographs, which are plain already."""
 
 
@@ -52,7 +52,9 @@ def plain(text: str) -> str:
     """One way to write each thing: NFKC forms, straight quotes, no invisible characters."""
     if "\\u" in text:  # JSON's own escapes
         text = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
-    return _ODD.sub(lambda odd: _PLAIN[odd[0]], text)
+    parts = _ODD.split(text)
+    parts[1::2] = map(_PLAIN.__getitem__, parts[1::2])
+    return "".join(parts)
 
 
 def plain_key(name: str) -> str:
@@ -66,7 +68,7 @@ def own_words(text: str, quotation: tuple[str, str] | None) -> str:
     if quotation:
         opening, closing = (plain(marker).strip() for marker in quotation)
         text = _masked(text, opening, closing) if opening and closing else text
-    return "\n".join(line for line in map(str.strip, text.split("\n")) if line)
+    return "\n".join(filter(None, map(str.strip, text.split("\n"))))
 
 
 def _masked(text: str, opening: str, closing: str) -> str:

@@ -58,7 +58,7 @@ class Backlog(Generic[J]):
 
     def __init__(self, most: int) -> None:
         self.credits = most
-        self._refill_at = most // 4
+        self._refill_at = most // 2
         self._stages: deque[tuple[str, deque[Stream]]] = deque()
         self._ready: deque[J] = deque()
         self._timed: list[tuple[float, int, J]] = []

@@ -184,21 +184,21 @@ def test_take_all_empties_both_queues() -> None:
     assert waiting.queued == 0
 
 
-def hungry(credits: int, *, jobs: int, numbers: int) -> bool:
+def hungry(free: int, *, jobs: int, numbers: int) -> bool:
     """Would a provider of 100 credits admit more?"""
     waiting = backlog(100, a=range(numbers))
     if not numbers:
         drain(waiting)  # which is how it finds out
     for i in range(jobs):
         waiting.put(f"job {i}")
-    waiting.credits = credits
+    waiting.credits = free
     return waiting.hungry
 
 
 def test_admission_is_worth_while_in_batches_or_when_nothing_waits() -> None:
-    """With a quarter of the credits free, or no job left; never without a number or a credit."""
-    assert hungry(25, jobs=1, numbers=9)
-    assert not hungry(24, jobs=1, numbers=9)
+    """With half of the credits free, or no job left; never without a number or a credit."""
+    assert hungry(50, jobs=1, numbers=9)
+    assert not hungry(49, jobs=1, numbers=9)
     assert hungry(1, jobs=0, numbers=9)
     assert not hungry(0, jobs=0, numbers=9)
     assert not hungry(100, jobs=0, numbers=0)
