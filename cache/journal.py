@@ -23,7 +23,7 @@ import fcntl
 import os
 import socket
 import zlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Generic, TypeVar
 
@@ -36,6 +36,8 @@ from data.text import printable
 FORMAT = 1
 GROUP = 256
 GROUP_S = 1.0
+_KIND = b'{"kind":"'
+"""What every line begins with."""
 _CRC_TAIL = len(b',"crc":"00000000"}')
 _fdatasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync
 
@@ -67,15 +69,11 @@ def seal(record: Record) -> bytes:
 
 def intact(line: bytes) -> bool:
     """Is this (without its newline) a line that `seal` made?"""
-    if len(line) <= _CRC_TAIL or not line.endswith(b'"}'):
-        return False
-    body, tail = line[:-_CRC_TAIL], line[-_CRC_TAIL:]
-    return tail == b',"crc":"%08x"}' % zlib.crc32(body)
+    body = line[:-_CRC_TAIL]
+    return bool(body) and line.endswith(b',"crc":"%08x"}' % zlib.crc32(body))
 
 
-def scan(
-    path: Path, *, decode: Callable[[bytes], Record] = decode_record
-) -> Iterator[tuple[Place, Record | None]]:
+def scan(path: Path) -> Iterator[tuple[Place, Record | None]]:
     """Every line with its place; None where it is not intact. A last line without newline is not.
 
     Raises JournalDamaged for an intact line that says nothing known, DataError for an unreadable file.
@@ -88,7 +86,18 @@ def scan(
             if not line.endswith(b"\n"):
                 yield place, None
                 return  # a writer at work may add to it: its second half is no line of its own
-            yield place, _decoded(path, number, line, decode) if intact(line[:-1]) else None
+            yield place, _decoded(path, number, line) if intact(line[:-1]) else None
+
+
+def _skipping(kinds: Collection[str]) -> Callable[[bytes], bool]:
+    """Is this line of a kind that is not among these? (Headers and Synced lines are always read.)"""
+    wanted = {kind.encode() for kind in (*kinds, "header", "synced")}
+    at = len(_KIND)
+
+    def skips(line: bytes) -> bool:
+        return line.startswith(_KIND) and line[at : line.find(b'"', at)] not in wanted
+
+    return skips if kinds else lambda line: False
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -98,9 +107,9 @@ def _opened(path: Path) -> BinaryIO:
         raise DataError(error.strerror or str(error), path=str(path)) from None
 
 
-def _decoded(path: Path, number: int, line: bytes, decode: Callable[[bytes], Record]) -> Record:
+def _decoded(path: Path, number: int, line: bytes) -> Record:
     try:
-        return decode(line)
+        return decode_record(line)
     except Undecodable as error:
         raise JournalDamaged(
             f"this line is whole and yet says nothing known here: {error}",
@@ -316,13 +325,10 @@ class Survey(Struct, frozen=True):
 
 
 def survey(
-    path: Path,
-    visit: Callable[[Place, Record], Any],
-    *,
-    decode: Callable[[bytes], Record] = decode_record,
+    path: Path, visit: Callable[[Place, Record], Any], *, kinds: Collection[str] = ()
 ) -> Survey:
     """`replay` with a visitor."""
-    replaying = replay(path, decode=decode)
+    replaying = replay(path, kinds=kinds)
     while True:
         try:
             place, record = next(replaying)
@@ -333,28 +339,36 @@ def survey(
 
 
 def replay(
-    path: Path, *, decode: Callable[[bytes], Record] = decode_record
+    path: Path, *, kinds: Collection[str] = ()
 ) -> Generator[tuple[Place, Record], None, Survey]:
     """Read a journal once, front to back: each good record with its place; at the end, the Survey.
 
+    `kinds` names those that are wanted (empty: all); other lines are checked but not taken apart.
     Raises JournalDamaged for damage before the last durable offset and for a file without a header.
     Records after the first bad line are not shown: they were never durable.
     """
+    skips = _skipping(kinds)
     header: Header | None = None
     bad: Place | None = None
-    bad_line, durable, size = 0, 0, 0
-    for line, (place, record) in enumerate(scan(path, decode=decode), start=1):
-        size = place.offset + place.length
-        if line == 1 and not isinstance(record, Header):
-            raise JournalDamaged("this is not a journal of alignsweep", path=str(path), line=1)
-        if isinstance(record, Header):
-            header = record
-        elif isinstance(record, Synced):
-            durable = max(durable, record.offset)
-        if record is None and bad is None:
-            bad, bad_line = place, line
-        elif record is not None and bad is None:
-            yield place, record
+    bad_line = durable = size = 0
+    with _opened(path) as file:
+        for number, line in enumerate(file, start=1):
+            offset, size = size, size + len(line)
+            whole = line.endswith(b"\n") and intact(line[:-1])
+            if whole and skips(line):
+                continue
+            record = _decoded(path, number, line) if whole else None
+            if isinstance(record, Header):
+                header = record
+            elif number == 1:
+                raise JournalDamaged("this is not a journal of alignsweep", path=str(path), line=1)
+            elif isinstance(record, Synced):
+                durable = max(durable, record.offset)
+            if bad is None:
+                if record is not None:
+                    yield Place(offset, len(line)), record
+                else:
+                    bad, bad_line = Place(offset, len(line)), number
     if header is None:
         raise JournalDamaged(
             "an empty journal", path=str(path), how="remove the folder and start again"

@@ -92,8 +92,11 @@ def decode_record(line: bytes) -> Record:
 
     Raises Undecodable.
     """
-    record: Record = decode_as(line, Record, _records)
-    return record
+    try:
+        return _records.decode(line)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError):
+        record: Record = decode_as(line, Record)
+        return record
 
 
 def decode_as(data: bytes, kind: Any, decoder: Any = None) -> Any:

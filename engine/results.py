@@ -30,7 +30,8 @@ def results(folder: Path, watch: Callable[[Record], None] | None = None) -> Iter
 
     `watch` sees every record that goes by, so that one reading of a journal can serve two ends.
     """
-    for record in records(folder):
+    kinds = () if watch else ("answer", "judgment", "failure")
+    for record in records(folder, kinds=kinds):
         if watch is not None:
             watch(record)
         if isinstance(record, Answer | Judgment | Failure):

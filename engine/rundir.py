@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,20 @@ from cache.journal import FORMAT, Journal, Place, RunLock, intact, replay, surve
 from cache.offload import Offload
 from data.codec import Undecodable, decode_as, decode_record, encode, read_bytes, sha256
 from data.errors import ConfigError, DataError, JournalMismatch, StorageError
-from data.schema import Amended, Answer, Benchmark, Header, Record, Rubric, Struct, Sweep
+from data.schema import (
+    Amended,
+    Answer,
+    Benchmark,
+    Failure,
+    Header,
+    Intent,
+    Judgment,
+    Record,
+    Rubric,
+    Settled,
+    Struct,
+    Sweep,
+)
 from data.text import printable
 from engine.config import Loaded
 from engine.events import Event
@@ -138,13 +151,14 @@ def _resume(
     spent = Spent()
 
     def visit(place: Place, record: Record) -> None:
-        spent.enter(record)
-        if isinstance(record, Header):
-            _check_format(record, path)
-        if isinstance(record, Header | Amended):
-            latest[:] = [record.sweep]
-        else:
+        if isinstance(record, Intent | Settled):
+            spent.enter(record)
+        elif isinstance(record, Answer | Judgment | Failure):
             ledger.enter(record, place.offset, place.length)
+        elif isinstance(record, Header | Amended):
+            if isinstance(record, Header):
+                _check_format(record, path)
+            latest[:] = [record.sweep]
 
     found = survey(path, visit)
     difference = compare(latest[0], loaded.sweep)
@@ -251,18 +265,18 @@ def read_run(folder: Path) -> Stored:
         if isinstance(record, Header | Amended):
             latest[:] = [record.sweep]
 
-    header = survey(path, visit).header
+    header = survey(path, visit, kinds=("amended",)).header
     benchmark = _decoded(folder / "benchmark.json", Benchmark)
     rubrics = _decoded(folder / "rubrics.json", dict[str, Rubric])
     return Stored(folder, header, latest[0], benchmark, rubrics)
 
 
-def records(folder: Path) -> Iterator[Record]:
-    """Every record of a run, in order; a torn tail (or one just being written) is left out.
+def records(folder: Path, *, kinds: Collection[str] = ()) -> Iterator[Record]:
+    """The records of a run (of these kinds, if some are named), in order; a torn tail is left out.
 
     Raises JournalDamaged, as resuming would.
     """
-    for _, record in replay(folder / "journal.jsonl"):
+    for _, record in replay(folder / "journal.jsonl", kinds=kinds):
         yield record
 
 
