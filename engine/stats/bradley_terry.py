@@ -147,6 +147,7 @@ def _fit_davidson(wins: Floats, ties: Floats) -> tuple[Floats, Floats]:
         point += step
         if np.abs(step).max() < _CLOSE:
             break
+    point[np.abs(step).max(axis=1) >= _CLOSE] = np.nan  # such as ties alone between two groups
     return point[:, :models], np.exp(point[:, models])
 
 
@@ -164,10 +165,18 @@ def _newton_step(
     if cross is not None and corner is not None:
         hessian[:, :models, models] = hessian[:, models, :models] = cross
         hessian[:, models, models] = corner
-    step: Floats = np.asarray(np.linalg.solve(hessian, gradient[..., None]))[..., 0]
+    step: Floats = _solved(hessian, gradient[..., None])[..., 0]
     longest = np.abs(step).max(axis=1, keepdims=True)
     shortened: Floats = step * np.minimum(1.0, _LONGEST / np.maximum(longest, _LONGEST))
     return shortened
+
+
+def _solved(hessian: Floats, gradient: Floats) -> Floats:
+    """Where a tournament has no maximum its curvature vanishes on the way: then the shortest step."""
+    try:
+        return np.asarray(np.linalg.solve(hessian, gradient))
+    except np.linalg.LinAlgError:
+        return np.asarray(np.linalg.pinv(hessian, hermitian=True) @ gradient)
 
 
 def _connected(beats: Floats) -> Flags:
