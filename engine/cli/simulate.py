@@ -50,7 +50,7 @@ def simulate(
         str, typer.Option(help="Variable that holds the key which requests must carry.")
     ] = "",
 ) -> None:
-    """Run a simulated provider (OpenAI chat completions) on 127.0.0.1 until Ctrl-C."""
+    """Run a simulated provider (all dialects, whole and streamed) on 127.0.0.1 until Ctrl-C."""
     from providers.simulator import sim_options
 
     values = {
