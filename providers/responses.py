@@ -74,7 +74,7 @@ def _folded(chunks: Chunks) -> Whole:
     items: list[Mapping[str, Any]] = []
     final: Mapping[str, Any] | None = None
     for chunk, end in chunks:
-        kind = chunk.get("type")
+        kind = text_of(chunk.get("type"))
         if kind in SAID:
             said.add(chunk.get("delta"), end)
         elif kind in THOUGHT:
