@@ -19,15 +19,10 @@ from typing import Any, Final
 
 from data import codec
 from data.schema import Struct
-from providers.simspeech import (
-    AnthropicSpeech,
-    ChatSpeech,
-    Completion,
-    GeminiSpeech,
-    ResponsesSpeech,
-    Speech,
-    Trouble,
-)
+from providers.simanthropic import AnthropicSpeech
+from providers.simgemini import GeminiSpeech
+from providers.simopenai import ChatSpeech, ResponsesSpeech
+from providers.simspeech import Completion, Speech, Trouble
 
 PIECE = 16
 """Characters of a chunk."""

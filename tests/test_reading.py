@@ -14,14 +14,10 @@ from data.schema import Response
 from data.text import printable
 from providers.reading import EXCERPT
 from providers.registry import DIALECTS
-from providers.simspeech import (
-    AnthropicSpeech,
-    ChatSpeech,
-    Completion,
-    GeminiSpeech,
-    ResponsesSpeech,
-    Speech,
-)
+from providers.simanthropic import AnthropicSpeech
+from providers.simgemini import GeminiSpeech
+from providers.simopenai import ChatSpeech, ResponsesSpeech
+from providers.simspeech import Completion, Speech
 from providers.wire import HttpReply
 
 SPEECHES: dict[str, Speech] = {
