@@ -8,6 +8,7 @@ PYTHON     ?= python3.13 python3.12 python3.11 python3
 VENV       := .venv
 PY         := $(VENV)/bin/python
 READY      := $(VENV)/.ready
+TESTING    := $(VENV)/.ready-dev
 CODE       := $(wildcard engine providers cache data tests bench)
 # A benchmark is a file of bench/ that can be run; what it shares with others cannot.
 BENCHMARKS  = $(basename $(notdir $(shell grep -ls '__main__' bench/*.py)))
@@ -57,13 +58,19 @@ $(READY): pyproject.toml requirements.lock
 	@touch $@
 	@echo "ready: $(VENV)/bin/alignsweep"
 
+# What only tests and checks need is installed when they are run, so that a demo need not wait for it.
+$(TESTING): $(READY) requirements-dev.lock
+	@echo "installing what the tests need, hashes checked …"
+	@$(PY) -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
 demo: $(READY)          ## see it work: a whole sweep on a simulator, no key, no money
 	@$(VENV)/bin/alignsweep demo $(ARGS)
 
-test: $(READY)          ## run the tests (make test ARGS="-k journal")
+test: $(TESTING)        ## run the tests (make test ARGS="-k journal")
 	@$(PY) -m pytest $(ARGS)
 
-check: $(READY)         ## lint, format, types and layers
+check: $(TESTING)       ## lint, format, types and layers
 	@echo "ruff check …"
 	@$(PY) -m ruff check --quiet $(CODE)
 	@echo "ruff format …"
@@ -75,25 +82,30 @@ check: $(READY)         ## lint, format, types and layers
 	@$(PY) -m pytest -q tests/test_layers.py
 	@echo "all clean"
 
-bench: $(READY)         ## run the benchmarks (make bench BENCHMARKS=throughput)
+bench: $(TESTING)       ## run the benchmarks (make bench BENCHMARKS=throughput)
 	@for name in $(BENCHMARKS); do \
 	    echo "bench $$name …"; $(PY) -m "bench.$$name" $(ARGS) || exit 1; \
 	done
 
-lock:                   ## resolve requirements.lock anew (UPGRADE=1 takes newer versions)
+# $(call COMPILE,OPTIONS,FILE,WHAT): resolve into a file that names no registry, under three lines of ours.
+define COMPILE
+.venv-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 $(1) \
+    --generate-hashes --no-header --no-emit-index-url --no-emit-find-links \
+    $(if $(UPGRADE),--upgrade) -o $(2); \
+{ echo "# $(3)"; \
+  echo "# Made from pyproject.toml; do not edit. To make it anew: make lock (or: make lock UPGRADE=1)"; \
+  echo "# By hand: pip install --require-hashes -r $(2)"; \
+  grep -v '^#' $(2); } > $(2).new && mv $(2).new $(2); \
+echo "$(2): $$(grep -c '==' $(2)) packages"
+endef
+
+lock:                   ## resolve both locks anew (UPGRADE=1 takes newer versions)
 	@$(FIND_PYTHON); $(call MAKE_VENV,.venv-lock)
 	@echo "resolving for CPython 3.11 and newer, on every platform …"
 	@.venv-lock/bin/python -m pip install -qq --disable-pip-version-check '$(UV)'
-	@.venv-lock/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
-	    --extra fast --group dev --generate-hashes --no-header \
-	    --no-emit-index-url --no-emit-find-links $(if $(UPGRADE),--upgrade) -o requirements.lock
-	@{ echo "# What 'make setup' installs: everything alignsweep needs to run, 'fast' and 'dev' included."; \
-	   echo "# Made from pyproject.toml; do not edit. To make it anew: make lock (or: make lock UPGRADE=1)"; \
-	   echo "# By hand: pip install --require-hashes -r requirements.lock"; \
-	   grep -v '^#' requirements.lock; } > requirements.lock.new
-	@mv requirements.lock.new requirements.lock
+	@$(call COMPILE,--extra fast --group build,requirements.lock,What alignsweep needs to run: 'make setup' installs it. 'fast' is included.)
+	@$(call COMPILE,--all-extras --group build --group dev -c requirements.lock,requirements-dev.lock,The same and what tests and checks need: 'make test' installs it. All extras are included.)
 	@rm -rf .venv-lock
-	@echo "requirements.lock: $$(grep -c '==' requirements.lock) packages"
 
 clean:                  ## remove what make made (never runs/)
 	@rm -rf .venv .venv-lock .venv-counterparts dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
