@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from engine.cells import inert, width
 from engine.reports.plain import NAME_MIN, Heading, grid_lines, paragraph
-from tests.conftest import Ended, Program
+from tests.conftest import ROOT, Ended, Program
 
 HOSTILE = "[/red]{x}坏％s"
 MODELS = ("gpt-4-1106-preview", "gpt-4-0613", "chatglm3-6b", "baichuan2-7b-chat")
@@ -261,11 +261,19 @@ def test_a_run_without_judges_and_a_panel_of_one_are_refused(program: Program) -
 
 
 def test_judges_on_different_scales_or_policies_are_no_panel(program: Program) -> None:
-    """A -1 is no score, and a 4 of 5 is no 4 of 10."""
-    text = sweep(judges=JUDGES[:2]) + '\nparse = "compat"'
-    (program.folder / "s.toml").write_text(text)
+    """A -1 is no score, and a 20 of 20 is no 10 of 10."""
+    (program.folder / "s.toml").write_text(sweep(judges=JUDGES[:2]) + '\nparse = "compat"')
     assert program.run("run", "s.toml", "--progress", "none", "--limit", "1").code == 0
     refused(program.run("rank", "s", "--judge", "panel"), "parse = compat")
+    ours = (ROOT / "data" / "rubrics" / "alignsweep.toml").read_text(encoding="utf-8")
+    twenty = ours.replace("\nhigh = 10", "\nhigh = 20")
+    (program.folder / "twenty.toml").write_text(twenty, encoding="utf-8")
+    text = sweep(judges=JUDGES[:2]).replace('name = "s"', 'name = "t"')
+    before, _, after = text.rpartition('"alignsweep"')
+    (program.folder / "t.toml").write_text(f'{before}"./twenty.toml"{after}')
+    ended = program.run("run", "t.toml", "--progress", "none", "--limit", "1")
+    assert ended.code == 0, ended
+    refused(program.run("rank", "t", "--judge", "panel"), "different scales")
 
 
 # --- lines of text -----------------------------------------------------------------------------

@@ -181,8 +181,14 @@ def _row(line: Line, refused: str) -> list[str]:
 
 
 def _question(one: Apart, columns: int) -> str:
-    head = f"  {inert(str(one.question)):>6}  {one.a:g} : {one.b:g}  {inert(one.category)}  "
+    scores = f"{_short(one.a):>4} : {_short(one.b):<4}"
+    head = f"  {inert(str(one.question)):>6}  {scores}  {inert(one.category)}  "
     return head + cut(inert(one.text), max(columns - width(head), 0))
+
+
+def _short(score: float) -> str:
+    """9.5, 8.33, 7"""
+    return f"{score:.2f}".rstrip("0").rstrip(".")
 
 
 def _notes(one: Compared) -> list[str]:

@@ -6,8 +6,8 @@ Dubois et al. 2024, arXiv 2404.04475; tatsu-lab/alpaca_eval, metrics/glm_winrate
     logit P(a wins) = theta + phi tanh((len_a - len_b) / std(len_a - len_b))
 
 to the outcomes (a tie is 0.5) and read it at equal length: 1 / (1 + exp(-theta)). AlpacaEval adds an L1
-penalty whose strength it cross-validates; here there is none, and the figure differs by a tenth of a
-point or less on the data of our tests. The interval comes from the robust (sandwich) error of theta.
+penalty whose strength it cross-validates; here there is none, and the figure differs by less than two
+tenths of a point on the data of our tests. The interval comes from the robust (sandwich) error of theta.
 """
 
 from __future__ import annotations

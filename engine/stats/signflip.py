@@ -20,7 +20,8 @@ from engine.stats.design import Layout
 
 FLIPS = 9_999
 EXACT_UP_TO = 12
-_CHUNK = 1_000
+_CELLS = 1_000_000
+"""Of patterns held at once."""
 _SLACK = 1 - 1e-10
 """Sums that are equal on paper differ in their last digits."""
 
@@ -69,8 +70,9 @@ def _sampled(sums: Floats, seed: int) -> Floats:
     rows = np.flatnonzero((sums != 0).any(axis=1))
     observed = np.abs(sums.sum(axis=0)) * _SLACK
     hits: Ints = np.zeros(sums.shape[1], dtype=np.int64)
-    for start in range(0, FLIPS, _CHUNK):
-        size = (min(_CHUNK, FLIPS - start), sums.shape[0])
+    chunk = max(_CELLS // sums.shape[0], 1)
+    for start in range(0, FLIPS, chunk):
+        size = (min(chunk, FLIPS - start), sums.shape[0])
         signs = 2.0 * rng.integers(0, 2, size=size, dtype=np.int8)[:, rows] - 1.0
         hits += (np.abs(signs @ sums[rows]) >= observed).sum(axis=0)
     found: Floats = (hits + 1) / (FLIPS + 1)
