@@ -38,10 +38,12 @@ GROUP = 256
 GROUP_S = 1.0
 _KIND = b'{"kind":"'
 """What every line begins with."""
-_CRC_TAIL = len(b',"crc":"00000000"}')
+_CRC_TAIL = len(b',"crc":"00000000"}\n')
 _fdatasync: Callable[[int], None] = getattr(os, "fdatasync", os.fsync)  # macOS has only fsync
 
 Told = TypeVar("Told")
+Decode = Callable[[bytes], Record]
+"""How a line is taken apart. Raises Undecodable."""
 
 
 class Place(Struct, frozen=True):
@@ -69,8 +71,13 @@ def seal(record: Record) -> bytes:
 
 def intact(line: bytes) -> bool:
     """Is this (without its newline) a line that `seal` made?"""
+    return _intact(line + b"\n")
+
+
+def _intact(line: bytes) -> bool:
+    """The same of a line with its newline; one without is not."""
     body = line[:-_CRC_TAIL]
-    return bool(body) and line.endswith(b',"crc":"%08x"}' % zlib.crc32(body))
+    return bool(body) and line.endswith(b',"crc":"%08x"}\n' % zlib.crc32(body))
 
 
 def scan(path: Path) -> Iterator[tuple[Place, Record | None]]:
@@ -86,18 +93,20 @@ def scan(path: Path) -> Iterator[tuple[Place, Record | None]]:
             if not line.endswith(b"\n"):
                 yield place, None
                 return  # a writer at work may add to it: its second half is no line of its own
-            yield place, _decoded(path, number, line) if intact(line[:-1]) else None
+            yield place, _decoded(path, number, line) if _intact(line) else None
 
 
-def _skipping(kinds: Collection[str]) -> Callable[[bytes], bool]:
+def _skipping(kinds: Collection[str]) -> Callable[[bytes], bool] | None:
     """Is this line of a kind that is not among these? (Headers and Synced lines are always read.)"""
+    if not kinds:
+        return None
     wanted = {kind.encode() for kind in (*kinds, "header", "synced")}
     at = len(_KIND)
 
     def skips(line: bytes) -> bool:
         return line.startswith(_KIND) and line[at : line.find(b'"', at)] not in wanted
 
-    return skips if kinds else lambda line: False
+    return skips
 
 
 def _opened(path: Path) -> BinaryIO:
@@ -107,9 +116,9 @@ def _opened(path: Path) -> BinaryIO:
         raise DataError(error.strerror or str(error), path=str(path)) from None
 
 
-def _decoded(path: Path, number: int, line: bytes) -> Record:
+def _decoded(path: Path, number: int, line: bytes, decode: Decode = decode_record) -> Record:
     try:
-        return decode_record(line)
+        return decode(line)
     except Undecodable as error:
         raise JournalDamaged(
             f"this line is whole and yet says nothing known here: {error}",
@@ -325,10 +334,14 @@ class Survey(Struct, frozen=True):
 
 
 def survey(
-    path: Path, visit: Callable[[Place, Record], Any], *, kinds: Collection[str] = ()
+    path: Path,
+    visit: Callable[[Place, Record], Any],
+    *,
+    kinds: Collection[str] = (),
+    decode: Decode = decode_record,
 ) -> Survey:
     """`replay` with a visitor."""
-    replaying = replay(path, kinds=kinds)
+    replaying = replay(path, kinds=kinds, decode=decode)
     while True:
         try:
             place, record = next(replaying)
@@ -339,11 +352,12 @@ def survey(
 
 
 def replay(
-    path: Path, *, kinds: Collection[str] = ()
+    path: Path, *, kinds: Collection[str] = (), decode: Decode = decode_record
 ) -> Generator[tuple[Place, Record], None, Survey]:
     """Read a journal once, front to back: each good record with its place; at the end, the Survey.
 
     `kinds` names those that are wanted (empty: all); other lines are checked but not taken apart.
+    `decode` may be `data.outline.decode_outline` where no texts are wanted.
     Raises JournalDamaged for damage before the last durable offset and for a file without a header.
     Records after the first bad line are not shown: they were never durable.
     """
@@ -354,10 +368,12 @@ def replay(
     with _opened(path) as file:
         for number, line in enumerate(file, start=1):
             offset, size = size, size + len(line)
-            whole = line.endswith(b"\n") and intact(line[:-1])
-            if whole and skips(line):
+            if not _intact(line):
+                record = None
+            elif skips is not None and skips(line):
                 continue
-            record = _decoded(path, number, line) if whole else None
+            else:
+                record = _decoded(path, number, line, decode)
             if isinstance(record, Header):
                 header = record
             elif number == 1:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -290,7 +292,7 @@ def _planned(plan: Plan, ledger: Ledger, options: Options) -> list[Planned]:
         numbers = list(plan.answer_numbers([m], options.selection.items))
         if not options.generate:  # what is not there will not come
             numbers = [n for n in numbers if ledger.states[n] > State.FAILED]
-        wanted = (j for a in numbers for j in judgments_wanted(plan, ledger, options, a))
+        wanted = judgments_wanted(plan, ledger, options, numbers)
         judgments = [j for j in wanted if j not in hopeless]
         rows.append(
             Planned(
@@ -357,15 +359,12 @@ def _outcome(
     notes: tuple[str, ...],
 ) -> Outcome:
     states = run.ledger.states
-    pending = failed = 0
     hopeless = run.ledger.hopeless()
-    for a in run.plan.answer_numbers(options.selection.models, options.selection.items):
-        wanted = [a] if options.generate else []
-        wanted += judgments_wanted(run.plan, run.ledger, options, a)
-        owed = [n for n in wanted if n not in hopeless]
-        failed += sum(states[n] == State.FAILED for n in owed)
-        pending += sum(states[n] in (State.PENDING, State.ACTIVE) for n in owed)
-    chosen = run.plan.answer_numbers(options.selection.models, options.selection.items)
+    chosen = list(run.plan.answer_numbers(options.selection.models, options.selection.items))
+    judgments = judgments_wanted(run.plan, run.ledger, options, chosen)
+    wanted = chain(chosen if options.generate else (), judgments)
+    owed = Counter(states[n] for n in wanted if n not in hopeless)
+    failed, pending = owed[State.FAILED], owed[State.PENDING] + owed[State.ACTIVE]
     unanswered = 0 if options.generate else sum(states[a] <= State.FAILED for a in chosen)
     everywhere = sum(states.count(s) for s in (State.PENDING, State.FAILED, State.ACTIVE))
     elsewhere = everywhere - len(hopeless) - pending - failed if options.generate else 0

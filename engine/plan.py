@@ -51,6 +51,7 @@ class State(IntEnum):
     UNSCORABLE = 7
 
 
+_STATES = tuple(State)
 JUDGEABLE = frozenset({State.ANSWERED, State.TRUNCATED})
 _ANSWER_STATES = {
     "answered": State.ANSWERED,
@@ -188,14 +189,15 @@ class Plan:
 
     def number(self, trial: Trial) -> int | None:
         """The number of a written trial; None if this sweep does not ask for it (any more)."""
+        name, sample = trial.candidates[0]
         item = self._item_of.get((trial.question_id, trial.turn))
-        model = self._model_of.get(trial.model)
-        if item is None or model is None or trial.sample >= self.sweep.samples:
+        model = self._model_of.get(name)
+        if item is None or model is None or sample >= self.sweep.samples:
             return None
-        group = item * self.sweep.samples + trial.sample
+        group = item * self.sweep.samples + sample
         if trial.kind == "answer":
             return group * self._models + model
-        names = tuple(name for name, _ in trial.candidates)
+        names = tuple([name for name, _ in trial.candidates])
         for position in (trial.position, None):
             slot = self._slot_of.get((trial.judge, names, position, trial.repeat))
             if slot is not None:
@@ -269,7 +271,7 @@ class Ledger:
 
     def enter(self, record: Record, offset: int, length: int) -> None:
         """Take a journal line in: the last line of a trial decides."""
-        if not isinstance(record, AnswerRecord | Judgment | Failure):
+        if not isinstance(record, (AnswerRecord, Judgment, Failure)):
             return
         number = self.plan.number(record.trial)
         if number is None:
@@ -287,7 +289,7 @@ class Ledger:
         return math.fsum(score for score in found if not math.isnan(score))
 
     def state(self, number: int) -> State:
-        return State(self.states[number])
+        return _STATES[self.states[number]]
 
     def mark(self, number: int, state: State) -> None:
         self.states[number] = state

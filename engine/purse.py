@@ -139,10 +139,11 @@ class Spent:
         if isinstance(record, Intent):
             self._give_up(self._open.pop(record.id, None))
             self._open[record.id] = record
-        elif isinstance(record, Settled) and record.id in self._open:
-            intent = self._open.pop(record.id)
-            column: Column = "estimated" if record.estimated else "spent"
-            self._add(intent, column, record.cost, record.currency)
+        elif isinstance(record, Settled):
+            intent = self._open.pop(record.id, None)
+            if intent is not None:
+                column: Column = "estimated" if record.estimated else "spent"
+                self._add(intent, column, record.cost, record.currency)
 
     def close(self) -> None:
         """The journal ends here: what is still open never got an end."""

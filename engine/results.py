@@ -6,8 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from cache.journal import Decode
+from data.codec import decode_record
+from data.outline import decode_outline
 from data.schema import (
     Answer,
+    Benchmark,
     Failure,
     Intent,
     Judgment,
@@ -15,6 +19,7 @@ from data.schema import (
     Result,
     Settled,
     Struct,
+    Sweep,
     Trial,
     Usage,
 )
@@ -25,13 +30,19 @@ from engine.rundir import Stored, records
 from engine.scores import MIN_COVERAGE, Scores, score
 
 
-def results(folder: Path, watch: Callable[[Record], None] | None = None) -> Iterator[Result]:
+def results(
+    folder: Path,
+    watch: Callable[[Record], None] | None = None,
+    *,
+    decode: Decode = decode_record,
+) -> Iterator[Result]:
     """Answers, judgments and failures in the order written; the last of a trial counts.
 
-    `watch` sees every record that goes by, so that one reading of a journal can serve two ends.
+    `watch` sees every record that goes by, so that one reading of a journal can serve two ends;
+    `decode` as in `cache.journal.replay`.
     """
     kinds = () if watch else ("answer", "judgment", "failure")
-    for record in records(folder, kinds=kinds):
+    for record in records(folder, kinds=kinds, decode=decode):
         if watch is not None:
             watch(record)
         if isinstance(record, Answer | Judgment | Failure):
@@ -45,15 +56,27 @@ def scores_of(
     watch: Callable[[Record], None] | None = None,
 ) -> Scores:
     """The leaderboard of a run; `watch` as in `results`."""
+    return scores_in(run.folder, run.sweep, run.benchmark, min_coverage=min_coverage, watch=watch)
+
+
+def scores_in(
+    folder: Path,
+    sweep: Sweep,
+    benchmark: Benchmark,
+    *,
+    min_coverage: float = MIN_COVERAGE,
+    watch: Callable[[Record], None] | None = None,
+) -> Scores:
+    """The leaderboard of the run in `folder`, for those who know what it is about."""
     return score(
-        run.benchmark,
-        run.sweep.judges,
-        results(run.folder, watch),
-        models=[m.name for m in run.sweep.models],
-        samples=run.sweep.samples,
-        repeats=run.sweep.repeats,
+        benchmark,
+        sweep.judges,
+        results(folder, watch, decode=decode_record if watch else decode_outline),
+        models=[m.name for m in sweep.models],
+        samples=sweep.samples,
+        repeats=sweep.repeats,
         min_coverage=min_coverage,
-        where=str(run.folder / "journal.jsonl"),
+        where=str(folder / "journal.jsonl"),
     )
 
 

@@ -19,10 +19,11 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from cache.journal import FORMAT, Journal, Place, RunLock, intact, replay, survey
+from cache.journal import FORMAT, Decode, Journal, Place, RunLock, intact, replay, survey
 from cache.offload import Offload
 from data.codec import Undecodable, decode_as, decode_record, encode, read_bytes, sha256
 from data.errors import ConfigError, DataError, JournalMismatch, StorageError
+from data.outline import decode_outline
 from data.schema import (
     Amended,
     Answer,
@@ -151,16 +152,16 @@ def _resume(
     spent = Spent()
 
     def visit(place: Place, record: Record) -> None:
-        if isinstance(record, Intent | Settled):
+        if isinstance(record, (Intent, Settled)):
             spent.enter(record)
-        elif isinstance(record, Answer | Judgment | Failure):
+        elif isinstance(record, (Answer, Judgment, Failure)):
             ledger.enter(record, place.offset, place.length)
         elif isinstance(record, Header | Amended):
             if isinstance(record, Header):
                 _check_format(record, path)
             latest[:] = [record.sweep]
 
-    found = survey(path, visit)
+    found = survey(path, visit, decode=decode_outline)
     difference = compare(latest[0], loaded.sweep)
     _refuse_mismatch(difference, path, loaded)
     journal: Journal[Event] = Journal.reopen(path, found.size, offload, tell)
@@ -271,12 +272,14 @@ def read_run(folder: Path) -> Stored:
     return Stored(folder, header, latest[0], benchmark, rubrics)
 
 
-def records(folder: Path, *, kinds: Collection[str] = ()) -> Iterator[Record]:
-    """The records of a run (of these kinds, if some are named), in order; a torn tail is left out.
+def records(
+    folder: Path, *, kinds: Collection[str] = (), decode: Decode = decode_record
+) -> Iterator[Record]:
+    """The records of a run, in order; `kinds` and `decode` as in `replay`. A torn tail is left out.
 
     Raises JournalDamaged, as resuming would.
     """
-    for _, record in replay(folder / "journal.jsonl", kinds=kinds):
+    for _, record in replay(folder / "journal.jsonl", kinds=kinds, decode=decode):
         yield record
 
 

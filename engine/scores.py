@@ -27,7 +27,6 @@ from data.schema import (
     JudgeSpec,
     Judgment,
     ParsePolicy,
-    Question,
     QuestionId,
     Result,
     Struct,
@@ -295,14 +294,18 @@ class _Builder:
         self, benchmark: Benchmark, samples: int, repeats: int, min_coverage: float
     ) -> None:
         self._benchmark, self._min_coverage = benchmark, min_coverage
-        self._draws = [(s, r) for s in range(samples) for r in range(repeats)]
+        draws = [(s, r) for s in range(samples) for r in range(repeats)]
+        self._slots: dict[QuestionId, list[Slot]] = {
+            q.id: [(q.id, t, s, r) for t in range(len(q.turns)) for s, r in draws]
+            for q in benchmark.questions
+        }
 
     def row(
         self, model: str, answers: _Answers, verdicts: _Verdicts, policy: ParsePolicy = "robust"
     ) -> Row:
         by_category = {c: Coverage(0) for c in self._benchmark.categories}
         for question in self._benchmark.questions:
-            for slot in self._slots(question):
+            for slot in self._slots[question.id]:
                 by_category[question.category] += _fate(slot, answers, verdicts)
         coverage = sum(by_category.values(), Coverage(0))
         return Row(
@@ -317,14 +320,10 @@ class _Builder:
             marks=self._marks(verdicts, policy),
         )
 
-    def _slots(self, question: Question) -> list[Slot]:
-        turns = range(len(question.turns))
-        return [(question.id, t, s, r) for t in turns for s, r in self._draws]
-
     def _means(self, verdicts: _Verdicts, policy: _Policy, mean: _Mean) -> Means:
         values: dict[str, list[float]] = {c: [] for c in self._benchmark.categories}
         for question in self._benchmark.questions:
-            values[question.category] += policy(verdicts, self._slots(question))
+            values[question.category] += policy(verdicts, self._slots[question.id])
         return means_of({c: mean(v) for c, v in values.items()}, self._benchmark.groups)
 
     @staticmethod
@@ -343,7 +342,7 @@ class _Builder:
         """Every slot's score under one policy: what cannot be read is None, or upstream's -1."""
         marks: list[float | None] = []
         for question in self._benchmark.questions:
-            for slot in self._slots(question):
+            for slot in self._slots[question.id]:
                 verdict, compat = verdicts.judged.get(slot, (None, None))
                 robust = verdict.score if verdict else None
                 marks.append(compat if policy == "compat" else robust)
@@ -353,13 +352,13 @@ class _Builder:
         return sum(
             answers.states.get(slot[:3]) == "truncated"
             for question in self._benchmark.questions
-            for slot in self._slots(question)
+            for slot in self._slots[question.id]
         )
 
     def _dimensions(self, verdicts: _Verdicts) -> dict[str, Dimension]:
         values: dict[str, list[float]] = {}
         for question in self._benchmark.questions:
-            for slot in self._slots(question):
+            for slot in self._slots[question.id]:
                 verdict = verdicts.judged.get(slot, (None, 0.0))[0]
                 for name, value in (verdict.dimensions if verdict else {}).items():
                     values.setdefault(name, []).append(value)

@@ -7,7 +7,7 @@ there is no barrier between the stages.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from data.answers import GivenAnswer
@@ -45,8 +45,8 @@ class Streams:
 
     def owed(self, number: int) -> bool:
         """Is this trial for this session to do, and not yet under way?"""
-        state = self._ledger.state(number)
-        return state is State.PENDING or (state is State.FAILED and self._options.retry_failed)
+        state = self._ledger.states[number]
+        return state == State.PENDING or (state == State.FAILED and self._options.retry_failed)
 
     def turn_has_come(self, number: int) -> bool:
         """A later turn of a conversation waits for the answer to the turn before it."""
@@ -108,21 +108,26 @@ class Streams:
         """Judgments of answers that earlier sessions left behind."""
         chosen = self._options.selection
         for answer in self._plan.answer_numbers(chosen.models, chosen.items):
-            if self._ledger.state(answer) in JUDGEABLE:
+            if self._ledger.states[answer] in JUDGEABLE:
                 for number in self._plan.named_after(answer):
-                    mine = self._plan.judge_index(number) == judge and self.owed(number)
+                    mine = self.owed(number) and self._plan.judge_index(number) == judge
                     if mine and self._may_be_judged(number):
                         yield number
 
 
-def judgments_wanted(plan: Plan, ledger: Ledger, options: Options, answer: int) -> list[int]:
-    """The judgments named after an answer that a session is to see done, if their answers come at all."""
-    if not options.judge:
-        return []
+def judgments_wanted(
+    plan: Plan, ledger: Ledger, options: Options, answers: Iterable[int]
+) -> Iterator[int]:
+    """The judgments named after these answers that a session is to see done, if all that they judge
+    comes at all."""
     models, items = frozenset(options.selection.models), frozenset(options.selection.items)
 
     def comes(a: int) -> bool:
-        chosen = plan.model_index(a) in models and plan.item_index(a) in items
-        return ledger.state(a) in JUDGEABLE or (options.generate and chosen)
+        if ledger.states[a] in JUDGEABLE:
+            return True
+        return options.generate and plan.model_index(a) in models and plan.item_index(a) in items
 
-    return [n for n in plan.named_after(answer) if all(map(comes, plan.answers_of(n)))]
+    for answer in answers if options.judge else ():
+        for number in plan.named_after(answer):
+            if all(map(comes, plan.answers_of(number))):
+                yield number

@@ -94,8 +94,7 @@ class Walk:
         answers = self._plan.answer_numbers(self._selection.models, self._selection.items)
         numbers = [
             n
-            for a in answers
-            for n in judgments_wanted(self._plan, self._ledger, self._options, a)
+            for n in judgments_wanted(self._plan, self._ledger, self._options, answers)
             if self._plan.judge_index(n) == judge and all(map(self._comes, self._needed(n)))
         ]
         return self._share(spec, "judgments", numbers)

@@ -37,7 +37,7 @@ def say(
 
     scores = None
     if loaded.sweep.judges and options.judge and not outcome.trouble:
-        scores = _scores(options)
+        scores = _scores(loaded, options)
     files = _leave_reports(options, scores) if scores is not None else []
     print_summary(
         replace(outcome.progress, state=_word(outcome)),
@@ -158,11 +158,10 @@ def _left(
     )
 
 
-def _scores(options: Options) -> Scores:
-    from engine.results import scores_of
-    from engine.rundir import read_run
+def _scores(loaded: Loaded, options: Options) -> Scores:
+    from engine.results import scores_in
 
-    return scores_of(read_run(options.folder))
+    return scores_in(options.folder, loaded.sweep, loaded.benchmark)
 
 
 def _leave_reports(options: Options, scores: Scores) -> list[str]:
