@@ -32,7 +32,7 @@ from engine.bootstrap import Outcome, Outside, conduct
 from engine.config import Loaded, load, select
 from engine.events import Progress
 from engine.runtime import run as run_loop
-from engine.sweep import Options
+from engine.streams import Options
 from providers.simulator import SimulatorTransport, simulator_for
 from providers.wire import Endpoint, HttpReply, HttpRequest, Transport
 

@@ -36,9 +36,9 @@ from engine.keys import endpoint_of
 from engine.plan import JUDGEABLE, Ledger, Plan, State
 from engine.purse import Party, Purse, Spent, purse_for
 from engine.rundir import Opened, open_run
+from engine.session import Session
 from engine.steering import Steering
-from engine.streams import judgments_wanted
-from engine.sweep import Options, Session
+from engine.streams import Options, judgments_wanted
 from engine.tally import Tally
 from providers.spoken import spoken
 from providers.wire import Transport

@@ -2,7 +2,7 @@
 settled; around it stands the cache.
 
 The account has admitted the job before it comes here (`Account.take`); what an error means is decided by
-`engine/retry.py`, and what an answer means by `engine/sweep.py`. Nothing here waits for anything but
+`engine/retry.py`, and what an answer means by `engine/session.py`. Nothing here waits for anything but
 the reply.
 """
 

@@ -20,7 +20,7 @@ from engine.events import Progress
 from engine.results import latest_judgments
 from engine.rundir import read_run
 from engine.runtime import run as run_loop
-from engine.sweep import Options
+from engine.streams import Options
 
 NOWHERE = Path("/nowhere")
 NAMES = rubric_names(NOWHERE)

@@ -17,7 +17,8 @@ from engine.events import Progress
 from engine.results import latest_judgments, scores_of
 from engine.rundir import read_run
 from engine.runtime import run as run_loop
-from engine.sweep import Options, Session
+from engine.session import Session
+from engine.streams import Options
 
 HEAD = """
 name = "pairs"

@@ -22,7 +22,7 @@ from engine.prediction import Prediction, predict
 from engine.preview import look_ahead
 from engine.rundir import records
 from engine.runtime import run
-from engine.sweep import Options
+from engine.streams import Options
 from engine.workload import Range
 
 MODELS, JUDGES = ("m0", "m1", "m2"), ("j0", "j1")

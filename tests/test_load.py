@@ -20,7 +20,7 @@ from engine.events import Progress
 from engine.results import results
 from engine.rundir import records
 from engine.runtime import run as run_loop
-from engine.sweep import Options
+from engine.streams import Options
 from providers.simulator import SimulatorTransport, simulator_for
 from providers.wire import Endpoint, HttpReply, HttpRequest, Transport
 

@@ -19,7 +19,7 @@ from engine.events import Progress
 from engine.plan import Ledger, Plan, State
 from engine.preview import look_ahead
 from engine.runtime import run
-from engine.sweep import Options
+from engine.streams import Options
 from engine.walk import Walk
 from engine.workload import Share
 from providers.simulator import simulator_for

@@ -18,7 +18,7 @@ from engine.config import Loaded, load, select
 from engine.events import Progress
 from engine.rundir import records
 from engine.runtime import run as run_loop
-from engine.sweep import Options
+from engine.streams import Options
 from providers.simulator import simulator_for
 from providers.wire import Endpoint, HttpReply, HttpRequest, Transport
 

@@ -33,7 +33,8 @@ from engine.plan import Plan
 from engine.results import counts_of
 from engine.rundir import read_run
 from engine.runtime import run as run_loop
-from engine.sweep import Options, Session
+from engine.session import Session
+from engine.streams import Options
 from providers.openai import OpenAIChat
 from providers.simulator import SimulatorTransport, simulator_for
 from providers.wire import Endpoint, HttpReply, HttpRequest, Transport

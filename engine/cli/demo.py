@@ -39,7 +39,7 @@ def demo(
     from engine.cli.session import conduct_session, exit_code
     from engine.config import load, select
     from engine.paths import data_home
-    from engine.sweep import Options
+    from engine.streams import Options
     from providers.persona import Cast
     from providers.scorebook import published
     from providers.simserver import serve_in_thread

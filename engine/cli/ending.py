@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from engine.config import Loaded
     from engine.events import Progress, Stopped
     from engine.scores import Scores
-    from engine.sweep import Options
+    from engine.streams import Options
 
 REASONS = 5
 

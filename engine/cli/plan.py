@@ -13,7 +13,7 @@ from engine.cli import options as flags
 if TYPE_CHECKING:
     from engine.config import Loaded
     from engine.prediction import Prediction
-    from engine.sweep import Options
+    from engine.streams import Options
 
 
 def register(app: typer.Typer) -> None:
@@ -38,7 +38,7 @@ def plan(
     from engine.config import load, select
     from engine.given import with_models_of_run
     from engine.paths import data_home
-    from engine.sweep import Options
+    from engine.streams import Options
 
     loaded = forked(load(sweep, home=data_home()), fork)
     folder = run_folder(loaded, run_dir)

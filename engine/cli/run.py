@@ -125,7 +125,7 @@ def _go(
     from engine.cli.plan import say_plan
     from engine.cli.session import conduct_session, exit_code, run_folder
     from engine.config import select
-    from engine.sweep import Options
+    from engine.streams import Options
 
     options = Options(
         folder=run_folder(loaded, params["run_dir"]),

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from engine.bootstrap import Outcome
     from engine.config import Loaded
     from engine.events import Progress
-    from engine.sweep import Options, Session
+    from engine.session import Session
+    from engine.streams import Options
 
 EXIT_CODES = {"complete": 0, "partial": 3, "budget": 4, "interrupted": 130}
 
