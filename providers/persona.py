@@ -50,7 +50,7 @@ _SENTENCES = (
     "对“{}”的理解会影响最后的答案，所以这一步值得多花一点时间。",
     "最后再核对一遍“{}”，确认没有遗漏题目里给出的信息。",
 )
-_FINISH: Mapping[Manner, Finish] = {"refused": "content_filter", "cut": "length"}
+FINISH: Mapping[Manner, Finish] = {"refused": "content_filter", "cut": "length"}
 _PRAISE = ("有明显的缺陷，多处与参考答案不符", "大体可用，但仍有欠缺", "表现良好，与要求基本一致")
 
 
@@ -242,7 +242,7 @@ def tokens(characters: int, utf8_bytes: int) -> int:
 
 def _spoken(chat: Chat, prompt: str, head: str, body: str, manner: Manner) -> Spoken:
     """The text with its token counts, cut at the request's own limit but never within the mark."""
-    finish = _FINISH.get(manner, "stop")
+    finish = FINISH.get(manner, "stop")
     text = head + body
     spent = tokens(len(text), _bytes(text))
     limit = chat.max_completion_tokens or chat.max_tokens

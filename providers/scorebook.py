@@ -28,6 +28,7 @@ WEIGHTS = (0.5, 0.742, 0.447)
 Their squares add up to 1; two judges of one answer so correlate at about 0.8."""
 
 _NORMAL = NormalDist()
+_EIGHT = struct.Struct("<8Q").unpack
 
 
 class PublishedRow(Struct, frozen=True):
@@ -88,7 +89,7 @@ class Dice:
 
 def uniform(roll: bytes) -> tuple[float, ...]:
     """64 random bytes as eight numbers in the open interval (0, 1), 52 bits each."""
-    return tuple(((word >> 12) + 0.5) * 2.0**-52 for word in struct.unpack("<8Q", roll))
+    return tuple([((word >> 12) + 0.5) * 2.0**-52 for word in _EIGHT(roll)])
 
 
 def normal(share: float) -> float:

@@ -20,7 +20,7 @@ import hashlib
 import math
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from data import codec
 from data.errors import TransportError
@@ -120,6 +120,17 @@ def simulator_for(
     return SimulatorTransport(options, Cast(options.seed, benchmarks, [published()]))
 
 
+class Speaker(Protocol):
+    """Who says what: `Cast`, or a stand-in that is only as long-winded as the real one."""
+
+    @property
+    def seed(self) -> int:
+        """Decides every word."""
+
+    def reply(self, chat: Chat, manner: Manner = "plain") -> Spoken:
+        """The answer to a request body."""
+
+
 class SimReply(Struct, frozen=True):
     """What goes back `delay_s` seconds after the request came; with a fault, no reply at all."""
 
@@ -148,6 +159,9 @@ class SimStatistics(Struct, frozen=True, kw_only=True):
     max_in_flight: int
     limited: dict[str, int] = {}
     """A limit's name -> 429s because of it."""
+    input_tokens: int = 0
+    """Of all replies with 200, as they were told."""
+    output_tokens: int = 0
 
 
 class _Window:
@@ -182,7 +196,7 @@ class _Window:
 class Simulator:
     """The core. Each admitted reply is to be given back to `finish` when it is out or abandoned."""
 
-    def __init__(self, options: SimOptions, cast: Cast) -> None:
+    def __init__(self, options: SimOptions, cast: Speaker) -> None:
         self.options, self.cast = options, cast
         self._key = f"simulator {options.seed}".encode()[:64]
         self._chats = codec.decoder(Chat)
@@ -199,14 +213,16 @@ class Simulator:
         self._answered: dict[bytes, int] = {}
         self._by_status: Counter[str] = Counter()
         self._again = self._in_flight = self._max_in_flight = 0
+        self._input_tokens = self._output_tokens = 0
 
     def __repr__(self) -> str:
         return f"<Simulator seed={self.options.seed} in_flight={self._in_flight}>"
 
     def answer(self, body: bytes, now: float) -> SimReply:
         """The reply to a POST /chat/completions that came at `now` (seconds of any one clock)."""
-        self._change_limits(now)
-        reply = self._turned_away({"rpm": 1, "rpd": 1}, now) or self._admit(body, now)
+        if self._changes:
+            self._change_limits(now)
+        reply = self._turned_away(_ONE_REQUEST, now) or self._admit(body, now)
         self._by_status[reply.fault or str(reply.status)] += 1
         return reply
 
@@ -237,14 +253,14 @@ class Simulator:
             in_flight=self._in_flight,
             max_in_flight=self._max_in_flight,
             limited=dict(self._limited),
+            input_tokens=self._input_tokens,
+            output_tokens=self._output_tokens,
         )
 
     # --- limits --------------------------------------------------------------------------------
 
     def _change_limits(self, now: float) -> None:
         """Changes whose time has come. What was admitted before still counts."""
-        if not self._changes:
-            return
         self._began = now if self._began is None else self._began
         while self._changes and self._changes[0][0] <= now - self._began:
             _, name, value = self._changes.popleft()
@@ -266,7 +282,7 @@ class Simulator:
             wait_s = window.wait_s(amounts.get(name, 0), now)
             if wait_s > 0:
                 self._limited[name] += 1
-                return self._out_of(name, window, amounts[name], wait_s, now)
+                return self._out_of(name, window, amounts.get(name, 0), wait_s, now)
         return None
 
     def _out_of(
@@ -308,11 +324,12 @@ class Simulator:
         nth = self._seen.get(digest, 0) + 1
         luck = uniform(hashlib.blake2b(digest + nth.to_bytes(8, "little")).digest())
         chat = self._read(body)
-        amounts, spoken = {"rpm": 1, "rpd": 1}, None
-        if isinstance(chat, Chat) and any(name in self._windows for name in TOKEN_LIMITS):
+        amounts, spoken = _ONE_REQUEST, None
+        if isinstance(chat, Chat) and not self._windows.keys().isdisjoint(TOKEN_LIMITS):
             spoken = self.cast.reply(chat, self._manner(luck))
             asked, said = spoken.prompt_tokens, spoken.completion_tokens
-            amounts |= {"tpm": asked + said, "input_tpm": asked, "output_tpm": said}
+            tokens = {"tpm": asked + said, "input_tpm": asked, "output_tpm": said}
+            amounts = {**_ONE_REQUEST, **tokens}
             if (refused := self._turned_away(amounts, now)) is not None:
                 return refused
         self._in_flight += 1
@@ -364,6 +381,8 @@ class Simulator:
     ) -> SimReply:
         before = self._answered[digest] = self._answered.get(digest, 0) + 1
         self._again += before == 2
+        self._input_tokens += spoken.prompt_tokens
+        self._output_tokens += spoken.completion_tokens
         message = {"role": "assistant", "content": spoken.text}
         body = {
             "id": f"chatcmpl-sim-{digest.hex()}",
@@ -395,16 +414,22 @@ class Simulator:
     def _delay_s(self, output_tokens: int, share: float) -> float:
         if not self.options.latency_s:
             return 0.0
-        length = 0.25 + 0.75 * output_tokens / TYPICAL_TOKENS
         stretch = math.exp(self.options.latency_spread * normal(share))
-        return self.options.latency_s * length * stretch
+        return self.options.latency_s * length_factor(output_tokens) * stretch
+
+
+def length_factor(output_tokens: int) -> float:
+    """How much longer an answer of so many tokens takes than a typical one."""
+    return 0.25 + 0.75 * output_tokens / TYPICAL_TOKENS
 
 
 class SimulatorTransport:
     """A Transport that needs no network: it waits on the running loop's clock. One account each."""
 
-    def __init__(self, options: SimOptions, cast: Cast) -> None:
+    def __init__(self, options: SimOptions, cast: Speaker) -> None:
         self.simulator = Simulator(options, cast)
+        self.busy_s = 0.0
+        """Seconds in flight, summed over all requests that are over."""
 
     async def send(self, request: HttpRequest, endpoint: Endpoint) -> HttpReply:
         """Raises TransportError for a reset connection, and when the reply takes too long."""
@@ -418,9 +443,10 @@ class SimulatorTransport:
             await asyncio.sleep(reply.delay_s)
         finally:
             self.simulator.finish(reply)
+            latency_s = loop.time() - started
+            self.busy_s += latency_s
         if reply.fault:
             raise TransportError("the connection was reset (simulated)")
-        latency_s = loop.time() - started
         return HttpReply(reply.status, reply.headers, reply.body, latency_s, reply.pieces)
 
     async def aclose(self) -> None:
@@ -431,6 +457,7 @@ class SimulatorTransport:
         return self.simulator.statistics()
 
 
+_ONE_REQUEST: Mapping[str, int] = {"rpm": 1, "rpd": 1}
 _HEADERS: Mapping[str, str] = {"content-type": "application/json"}
 _TROUBLE: Mapping[str, tuple[str, str]] = {
     "500": ("the server had an error (simulated)", "server_error"),

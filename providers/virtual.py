@@ -19,6 +19,9 @@ import selectors
 from collections.abc import Mapping
 from typing import Any
 
+POLL_EVERY = 64
+"""Steps of the loop after which its wake-up pipe is looked at, where nothing else could be ready."""
+
 
 class VirtualLoop(asyncio.SelectorEventLoop):
     """`asyncio.SelectorEventLoop` whose clock starts at `start` (seconds) and only jumps."""
@@ -48,22 +51,36 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class _JumpingSelector(selectors.BaseSelector):
-    """A real selector for real sockets, polled; the time it should have waited is jumped over."""
+    """A real selector for real sockets, polled; the time it should have waited is jumped over.
+
+    Where only the loop's own wake-up pipe is registered, it is polled now and then: threads are heard
+    without it as long as a timer is set, signals a few steps later.
+    """
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop, self._real = loop, selectors.DefaultSelector()
+        self._registered = self._unpolled = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is not None and self._registered <= 1 and self._unpolled < POLL_EVERY:
+            self._unpolled += 1
+            self._loop.wait(timeout)
+            return []
+        self._unpolled = 0
         events = self._real.select(None if timeout is None else 0)
         if not events and timeout is not None:
             self._loop.wait(timeout)
         return events
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        return self._real.register(fileobj, events, data)
+        key = self._real.register(fileobj, events, data)
+        self._registered += 1
+        return key
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._real.unregister(fileobj)
+        key = self._real.unregister(fileobj)
+        self._registered -= 1
+        return key
 
     def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         return self._real.modify(fileobj, events, data)

@@ -258,6 +258,8 @@ def test_models_and_statistics_can_be_looked_at() -> None:
             "in_flight": 0,
             "max_in_flight": 1,
             "limited": {},
+            "input_tokens": 27,
+            "output_tokens": 381,
         }
 
 

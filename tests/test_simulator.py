@@ -246,6 +246,42 @@ def test_a_day_has_its_requests_too() -> None:
     assert simulator.answer(body(), 10.0 + 86_400).status == 200
 
 
+def test_a_token_limit_that_falls_below_what_was_taken_refuses_before_counting() -> None:
+    """How many tokens the next request would need does not matter then."""
+    request, other = bodies(2)
+    simulator = Simulator(
+        sim_options({"tpm": 10_000, "limit_changes": [[10, "tpm", 1]]}, where="test"), CAST
+    )
+    assert simulator.answer(request, 0.0).status == 200
+    refused = simulator.answer(other, 20.0)
+    assert refused.status == 429
+    assert 39 <= float(refused.headers["retry-after"]) <= 41
+
+
+def test_statistics_count_the_tokens_of_good_replies_and_the_time_in_flight() -> None:
+    """Refused and failed requests have none."""
+    requests = bodies(40)
+    transport = SimulatorTransport(SimOptions(latency_s=2.0, error_rate=0.3, rpm=30), CAST)
+
+    async def main() -> list[HttpReply]:
+        replies = []
+        for request in requests:
+            try:
+                replies.append(await transport.send(HttpRequest("/", request), ENDPOINT))
+            except TransportError:
+                continue
+        return replies
+
+    began = 100.0
+    replies = anyio.run(main, backend_options={"loop_factory": partial(new_loop, began)})
+    seen = transport.statistics()
+    good = [codec.decode(reply.body)["usage"] for reply in replies if reply.status == 200]
+    assert 0 < len(good) < 40
+    assert seen.input_tokens == sum(usage["prompt_tokens"] for usage in good)
+    assert seen.output_tokens == sum(usage["completion_tokens"] for usage in good)
+    assert transport.busy_s >= sum(reply.latency_s for reply in replies)
+
+
 def test_limits_change_at_their_time_after_the_first_request() -> None:
     """Whatever the clock said then; a limit may also come up that was none before."""
     changes = [[100, "rpm", 2], [200, "concurrency", 1]]
@@ -468,4 +504,6 @@ def test_the_embedded_simulator_is_made_from_plain_options() -> None:
     response = CODEC.decode(virtually(send))
     assert response.text.startswith("〔simulated qwen-7b-chat 9 0〕")
     assert response.fingerprint == "sim-4"
-    assert "CritiqueLLM" in transport.simulator.cast.names
+    cast = transport.simulator.cast
+    assert isinstance(cast, Cast)
+    assert "CritiqueLLM" in cast.names

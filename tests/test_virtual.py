@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import threading
 import time
@@ -16,7 +17,7 @@ from aiolimiter import AsyncLimiter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.virtual import new_loop
+from providers.virtual import POLL_EVERY, new_loop
 
 
 def run_virtually(main: Any, *, start: float = 0.0) -> Any:
@@ -70,6 +71,23 @@ def test_a_thread_wakes_the_loop_by_call_soon_threadsafe() -> None:
         return str(await future)
 
     assert run_virtually(main) == "from a thread"
+
+
+def test_a_signal_is_heard_while_timers_keep_the_loop_busy() -> None:
+    """The wake-up pipe is looked at now and then, though nothing ever waits for it."""
+
+    async def main() -> int:
+        loop, pressed = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_signal_handler(signal.SIGUSR1, pressed.set)
+        signal.raise_signal(signal.SIGUSR1)
+        steps = 0
+        while not pressed.is_set() and steps < 1000:
+            await asyncio.sleep(1.0)
+            steps += 1
+        loop.remove_signal_handler(signal.SIGUSR1)
+        return steps
+
+    assert run_virtually(main) <= 2 * POLL_EVERY
 
 
 def test_a_real_socket_is_still_heard() -> None:
