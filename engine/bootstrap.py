@@ -31,7 +31,7 @@ from engine.budget import Statistics
 from engine.client import Client
 from engine.config import Loaded
 from engine.control import control_socket
-from engine.events import Event, Noted, Planned, Progress, Stopped
+from engine.events import Event, Listener, Noted, Planned, Progress, Stopped
 from engine.keys import endpoint_of
 from engine.plan import JUDGEABLE, Ledger, Plan, State
 from engine.purse import Party, Purse, Spent, purse_for
@@ -60,10 +60,15 @@ class Outside(Struct, frozen=True):
     """The response cache's file; None: no cache."""
     now_s: float
     """Seconds since the epoch at the moment of starting."""
-    view: View
+    view: View | None
+    """None: nobody watches, so no Progress is made while it runs."""
     stops: Stops
     transports: Transports | None = None
     """None: sockets, and a simulator for each embedded provider."""
+    virtual: bool = False
+    """The transports answer on virtual time although the providers are real ones (a rehearsal)."""
+    hear: Listener | None = None
+    """Told every event as it happens."""
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -117,13 +122,15 @@ async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome
     epoch = outside.now_s - loop.time()
     simulated = any(p.simulated for p in loaded.sweep.providers)
     tally = Tally(loaded.sweep.name, started=loop.time(), simulated=simulated)
-    virtual = embedded(loaded)
+    virtual = outside.virtual or embedded(loaded)
 
     def lane(name: str) -> Offload:
         return Inline() if virtual else Threads(name)
 
     def tell(event: Event) -> None:
         tally.add(event, loop.time())
+        if outside.hear is not None:
+            outside.hear(event)
 
     def wall() -> float:
         return epoch + loop.time()
@@ -313,7 +320,7 @@ def _planned(plan: Plan, ledger: Ledger, options: Options) -> list[Planned]:
 # --- working -----------------------------------------------------------------------------------
 
 
-async def _work_and_show(session: Session, run: Opened, tally: Tally, view: View) -> str:
+async def _work_and_show(session: Session, run: Opened, tally: Tally, view: View | None) -> str:
     """Run the session with its console; the reason if the disk ended it."""
     loop = asyncio.get_running_loop()
     board = [session.progress(tally, loop.time())]
@@ -325,8 +332,9 @@ async def _work_and_show(session: Session, run: Opened, tally: Tally, view: View
 
     trouble = ""
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(publish)
-        tasks.start_soon(view, lambda: board[0])
+        if view is not None:
+            tasks.start_soon(publish)
+            tasks.start_soon(view, lambda: board[0])
         try:
             await session.run()
             await run.journal.sync()  # the last group counts, too
