@@ -29,8 +29,9 @@ from engine.config import Loaded, Selection
 from engine.events import Event, Stopped
 from engine.plan import Plan
 from engine.runtime import run as run_loop
+from engine.session import Session
 from engine.standins import RATES, Asked, Assumed, Source, Troupe, as_limited, staged
-from engine.sweep import Options, Session
+from engine.streams import Options
 
 BYTES_PER_TRIAL = 3000
 """Room in the journal, generously."""

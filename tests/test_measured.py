@@ -16,7 +16,7 @@ from engine.plan import Plan
 from engine.rehearsal import rehearse
 from engine.runtime import run as run_loop
 from engine.standins import Assumed, Pace, Troupe, staged
-from engine.sweep import Options
+from engine.streams import Options
 
 SWEEP = """
 name = "earlier"

@@ -21,7 +21,7 @@ from engine.preview import look_ahead
 from engine.rehearsal import Rehearsal, rehearse
 from engine.runtime import run as run_loop
 from engine.standins import Assumed, Troupe, staged
-from engine.sweep import Options
+from engine.streams import Options
 from providers.simulator import SimulatorTransport
 
 if TYPE_CHECKING:
