@@ -126,6 +126,11 @@ def plain(record: Any) -> Any:
     return msgspec.to_builtins(record)
 
 
+def indented(record: Any) -> str:
+    """JSON for people to read, two spaces a level."""
+    return msgspec.json.format(encode(record), indent=2).decode()
+
+
 def convert(value: Any, kind: type[T], *, where: str | Callable[[str], str]) -> T:
     """A parsed TOML or JSON value as `kind`, strictly. `where` is the place of the value, or says the
     place of one of its keys (`""`: of the whole).

@@ -8,8 +8,8 @@ from importlib import resources
 SCRIPTS = (
     "core.js",
     "blocks.js",
-    "matrix.js",
     "filters.js",
+    "matrix.js",
     "drawer.js",
     "compare.js",
     "strips.js",

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from data.schema import Struct
 
 _STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
-TICKS = 6
+TICKS = 7
 """At most."""
 
 
@@ -31,7 +31,7 @@ def axis_for(values: Sequence[float], width: float) -> Axis:
     """An axis that just holds these values; of nothing, from 0 to 1."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
     span = max(high - low, 0.05)
-    step = next((s for s in _STEPS if span / s <= TICKS - 2), 10 ** math.ceil(math.log10(span)))
+    step = next((s for s in _STEPS if span / s <= TICKS - 1.5), 10 ** math.ceil(math.log10(span)))
     first, last = math.floor(low / step), math.ceil(high / step)
     if first == last:
         last += 1

@@ -13,12 +13,12 @@ from data.schema import Struct
 from engine import figures
 from engine.dossier import Dossier
 from engine.reports.html.axis import Axis, axis_for, heat, tick_text
-from engine.reports.html.markup import Markup, join, tag
+from engine.reports.html.markup import Markup, tag
 from engine.reports.html.words import glossed, label
 from engine.reports.table import Entry, Head, Sheet
 from engine.reports.uncertainty import Interval, Intervals
 
-PLOT, ROW = 210, 22
+PLOT, ROW = 180, 22
 """Units of the whisker column: its width and a row's height."""
 
 
@@ -72,7 +72,7 @@ def _head_row(board: Board, number: int, axis: Axis) -> Markup:
     cells += [_head("interval", "num") if sure else None, tag("td", _scale(axis), class_="plot")]
     first = {heads[0].name for _, heads in _grouped(board, sheet)}
     cells += [_category_head(board, head, head.name in first) for head in sheet.heads]
-    cells += [_head("scored", "num far"), _head("cost", "num")]
+    cells += [_head("scored", "num far"), _cost_head(board)]
     cells += [
         tag("th", tag("span", other.judge, class_="cut", title=other.judge), scope="col", class_="num other")
         for i, other in enumerate(board.sheets)
@@ -88,7 +88,8 @@ def _head(key: str, class_: str) -> Markup:
 def _category_head(board: Board, head: Head, first: bool) -> Markup:
     group = head.name in board.dossier.scores.groups
     kind = "num cat" + (" group" if group else "") + (" first" if first else "")
-    return tag("th", glossed(head.name, head.short), scope="col", class_=kind)
+    shown = label("group_mean") if group else glossed(head.name, head.short)
+    return tag("th", shown, scope="col", class_=kind, title=head.name)
 
 
 def _grouped(board: Board, sheet: Sheet) -> list[tuple[str, list[Head]]]:
@@ -145,16 +146,31 @@ def _values(
 def _scored(entry: Entry) -> Markup:
     """How many verdicts; the share too where some are missing."""
     coverage = entry.coverage
-    missing = coverage.scored != coverage.planned
-    share = tag("span", figures.percent(coverage.share), class_="short") if missing else None
-    shown = join(share, " " if missing else None, figures.count(coverage.scored))
-    return tag("td", shown, class_="num far", data_v=coverage.scored)
+    whole = coverage.scored == coverage.planned
+    kind = "" if whole else " some" if entry.row.complete else " short"
+    said = f"{figures.count(coverage.scored)} / {figures.count(coverage.planned)}"
+    shown = figures.count(coverage.scored)
+    if not entry.row.complete:
+        shown = f"{figures.percent(coverage.share)}  {shown}"
+    return tag("td", tag("span", shown, class_=kind.strip() or None), class_="num far dim",
+               data_v=coverage.scored, title=said)
 
 
 def _cost(board: Board, entry: Entry) -> Markup:
     party = board.dossier.parties[board.models[entry.model]]
     nano = sum(party.booked.values()) if len(party.booked) == 1 else None
-    return tag("td", money_of(party.booked, party.unpriced), class_="num dim", data_v=nano)
+    shown = money_of(party.booked, party.unpriced).removeprefix(f"{_currency(board)} ")
+    return tag("td", shown, class_="num dim", data_v=nano)
+
+
+def _cost_head(board: Board) -> Markup:
+    """Of the answers; the currency stands here where there is only one."""
+    return tag("th", label("cost"), f" {_currency(board)}".rstrip(), scope="col", class_="num")
+
+
+def _currency(board: Board) -> str:
+    codes = {code for party in board.dossier.parties for code in party.booked}
+    return codes.pop() if len(codes) == 1 else ""
 
 
 def _others(board: Board, number: int, entry: Entry) -> Iterator[Markup]:

@@ -10,7 +10,8 @@ import html
 
 from engine.cells import inert
 
-_VOID = frozenset({"meta", "link", "br", "circle", "line", "rect", "path", "input"})
+_VOID = frozenset({"circle", "line", "rect", "path"})
+"""Elements of SVG that hold nothing."""
 
 
 class Markup(str):
@@ -42,5 +43,5 @@ def tag(name: str, *children: Child, **attributes: str | int | float | None) -> 
         if value is not None
     )
     if name in _VOID:
-        return Markup(f"<{name}{shown}>" if name != "circle" else f"<{name}{shown} />")
+        return Markup(f"<{name}{shown}/>")
     return Markup(f"<{name}{shown}>{join(*children)}</{name}>")

@@ -18,7 +18,7 @@ from engine.reports.html.markup import Child, Markup, tag
 @cache
 def words() -> dict[str, Any]:
     """The dictionary: key -> [English, Chinese], and `glosses`."""
-    found: dict[str, Any] = decode(asset("words.json"))
+    found: dict[str, Any] = decode(asset("words.json").encode())
     return found
 
 
