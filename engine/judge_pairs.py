@@ -53,9 +53,7 @@ def judge_pairs(dossier: Dossier) -> tuple[JudgePair, ...]:
     found = []
     for first, second in combinations(names, 2):
         pairs = [
-            (model, by[first], by[second])
-            for model, by in scored
-            if first in by and second in by
+            (model, by[first], by[second]) for model, by in scored if first in by and second in by
         ]
         if pairs:
             found.append(_pair(first, second, pairs))

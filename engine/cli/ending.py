@@ -165,13 +165,20 @@ def _scores(loaded: Loaded, options: Options) -> Scores:
 
 
 def _leave_reports(options: Options, scores: Scores) -> list[str]:
+    from engine.dossier import read_dossier
     from engine.reports import csvfile, markdown
     from engine.reports.files import write_whole
+    from engine.reports.large import write_large
 
     folder = options.folder / "report"
     write_whole(folder / "leaderboard.md", [markdown.render(scores).encode()])
     write_whole(folder / "leaderboard.csv", [csvfile.render(scores)])
-    return ["report/leaderboard.md", "report/leaderboard.csv"]
+    files = ["report/leaderboard.md", "report/leaderboard.csv"]
+    if scores.duels and scores.tables:
+        write_whole(folder / "comparisons.csv", [csvfile.render_duels(scores)])
+        files.append("report/comparisons.csv")
+    write_large(read_dossier(options.folder), "html")
+    return ["report/report.html", *files]
 
 
 def _next_command(loaded: Loaded, outcome: Outcome, options: Options, command: str) -> str:

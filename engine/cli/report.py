@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from engine.rundir import Stored
     from engine.scores import Scores
 
-Format = Literal["terminal", "md", "csv", "json", "jsonl"]
+Format = Literal["terminal", "md", "csv", "json", "jsonl", "html", "xlsx", "svg", "png"]
+Texts = Literal["all", "failures", "none"]
 
 
 def register(app: typer.Typer) -> None:
@@ -88,9 +89,20 @@ def report(
     run: flags.RunName,
     format_: Annotated[
         Format,
-        typer.Option("--format", help="terminal, md, csv, json or jsonl (one verdict a line)."),
+        typer.Option(
+            "--format",
+            help="terminal, md, csv, json, jsonl (one verdict a line), html (one page with everything),"
+            " xlsx, svg or png (plots).",
+        ),
     ] = "terminal",
-    out: Annotated[Path | None, typer.Option("--out", help="Write it here, not to stdout.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            help="Write it here (plots: a folder). Default: stdout; html, xlsx and plots: report/ in"
+            " the run's folder.",
+        ),
+    ] = None,
     partial: Annotated[
         bool, typer.Option("--partial", help="Show totals also where coverage is too low to rank.")
     ] = False,
@@ -100,12 +112,26 @@ def report(
             "--min-coverage", min=0, max=1, help="Below this share of scored judgments: no rank."
         ),
     ] = 0.95,
+    texts: Annotated[
+        Texts,
+        typer.Option(
+            "--texts", help="html: which texts it holds (failures: where something is missing)."
+        ),
+    ] = "all",
 ) -> None:
-    """Print the leaderboard of a run: one table per judge."""
+    """Print the leaderboard of a run, one table per judge, or write a report about all of it."""
     from engine.reports.files import write_whole
     from engine.results import scores_of
     from engine.rundir import find_run, read_run
 
+    if format_ in ("html", "xlsx", "svg", "png"):
+        from engine.dossier import read_dossier
+        from engine.reports.large import write_large
+
+        dossier = read_dossier(find_run(run), min_coverage=min_coverage)
+        for path in write_large(dossier, format_, out, partial=partial, texts=texts):
+            typer.echo(f"wrote {printable(str(path))}", err=True)
+        return
     stored = read_run(find_run(run))
     _need_judges(stored)
     scores = scores_of(stored, min_coverage=min_coverage)
@@ -118,6 +144,12 @@ def report(
     if out is not None:
         write_whole(out, [text])
         typer.echo(f"wrote {printable(str(out))}", err=True)
+        if format_ == "csv" and scores.duels and scores.tables:
+            from engine.reports import csvfile
+
+            beside = out.with_name(f"{out.stem}-comparisons{out.suffix}")
+            write_whole(beside, [csvfile.render_duels(scores)])
+            typer.echo(f"wrote {printable(str(beside))}", err=True)
     else:
         sys.stdout.buffer.write(text)
 

@@ -18,7 +18,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
 def render(scores: Scores, *, partial: bool = False) -> bytes:
-    """One line per judge and model, all judges in one file."""
+    """One line per judge and model, all judges in one file; of pairwise judges only, their games."""
+    if scores.duels and not scores.tables:
+        return render_duels(scores)
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     all_sheets = sheets(scores, partial=partial)
@@ -27,6 +29,35 @@ def render(scores: Scores, *, partial: bool = False) -> bytes:
             writer.writerow(_head(sheet))
         for entry in sheet.entries:
             writer.writerow(_line(scores, sheet, entry))
+    return out.getvalue().encode("utf-8-sig")
+
+
+def render_duels(scores: Scores) -> bytes:
+    """One line per pairwise judge and model: games by how they ended, and rates of 1."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(
+        [
+            *("benchmark", "judge", "baseline", "model", "win_rate_adjusted", "win_rate"),
+            *("wins", "ties", "losses", "inconsistent", "missing"),
+            *("judge_consistency", "judge_first_wins", "simulated"),
+        ]
+    )
+    for table in scores.duels:
+        for row in table.rows:
+            writer.writerow(
+                [
+                    *(
+                        text(scores.benchmark),
+                        text(table.judge),
+                        text(table.baseline),
+                        text(row.model),
+                    ),
+                    *(row.adjusted, row.win_rate, row.wins, row.ties, row.losses),
+                    *(row.inconsistent, row.missing, table.consistency, table.first_wins),
+                    str(scores.simulated).lower(),
+                ]
+            )
     return out.getvalue().encode("utf-8-sig")
 
 

@@ -20,8 +20,8 @@ function showCompare(parts) {
         [[null, t("all_judges")], ...pointwise.map((j) => [j, index.judges[j].name])], judge,
         (j) => move(a, b, j)) : null),
     pairs.length ? summary(pairs) : el("p", { class: "empty" }, t("no_match")),
-    el("div", { class: "side" },
-      el("div", {}, el("h3", {}, t("category")), categoryTable(a, b, pairs)),
+    el("div", { class: "halves" },
+      el("div", {}, el("h3", {}, t("by_category")), categoryTable(a, b, pairs)),
       el("div", {}, el("h3", {}, t("largest")), largestTable(a, b, pairs))));
 }
 
@@ -54,7 +54,6 @@ function summary(pairs) {
   return el("div", {},
     el("div", { class: "versus", role: "img", "aria-label": `${better} / ${equal} / ${worse}` },
       part(better, "a"), part(equal, "t"), part(worse, "b")),
-    el("p", { class: "legend" }, t("win_tie_loss")),
     el("dl", { class: "tiles" },
       tile("win_tie_loss", `${count(better)} · ${count(equal)} · ${count(worse)}`),
       tile("mean_difference", difference(found)),
@@ -94,11 +93,11 @@ function largestTable(a, b, pairs) {
       el("td", { class: "dim name" }, index.categories[category]),
       el("td", { class: "num" }, brief(x)), el("td", { class: "num" }, brief(y)),
       el("td", { class: `num ${x > y ? "ink-a" : "ink-b"}` }, signed(x - y)),
-      el("td", {}, el("button", { type: "button", class: "plain", onclick: (event) => { event.stopPropagation(); open(); } }, title)));
+      el("td", { class: "title" }, el("button", { type: "button", class: "plain", onclick: (event) => { event.stopPropagation(); open(); } }, title)));
   });
   return el("div", { class: "scroll" }, el("table", { class: "cmp-table" },
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "#"), el("th", { scope: "col" }, t("category")),
       el("th", { class: "num ink-a", scope: "col" }, "A"), el("th", { class: "num ink-b", scope: "col" }, "B"),
-      el("th", { class: "num", scope: "col" }, t("difference")), el("th", { scope: "col" }, t("question")))),
+      el("th", { class: "num", scope: "col" }, t("difference")), el("th", { class: "title", scope: "col" }, t("question")))),
     el("tbody", {}, rows)));
 }

@@ -113,7 +113,7 @@ function table() {
     onclick: () => refine({ m: questions.filter.m === m ? null : m }),
   }, index.models[m])));
   return el("table", {
-    style: { width: `calc(var(--q) + ${44 * ranked.length}px)` },
+    style: { width: `max(100%, calc(var(--q) + ${44 * ranked.length}px))` },
     role: "grid", "aria-rowcount": questions.rows.length + 1, "aria-label": t("questions"),
     onclick: openCell, onkeydown: steer,
   },

@@ -2,7 +2,8 @@
 // Dimensions as dot strips on one axis cut to the data: every model a grey dot, chosen ones in colour
 // with their name beside the dot.
 
-const STRIP = 46;
+const STRIP = 62;
+const LANES = [-11, 20, -23, 32];
 const COLOURS = 5;
 
 function showDimensions(parts, query) {
@@ -34,7 +35,7 @@ function strips(sheet, picked) {
   const width = Math.min(1100, Math.max(340, byId("strips").clientWidth || 900));
   const narrow = width < 640;
   const left = narrow ? 8 : 190;
-  const top = narrow ? 16 : 0;
+  const top = narrow ? 20 : 0;
   const step = STRIP + top;
   const values = sheet.entries.flatMap((e) => e.dimensions.filter(Boolean).map((d) => d[0]));
   const [low, high] = [Math.floor(Math.min(...values) * 2) / 2, Math.ceil(Math.max(...values) * 2) / 2];
@@ -48,7 +49,7 @@ function strips(sheet, picked) {
   ]).flat();
   sheet.dimensions.forEach((name, d) => {
     const y = d * step + STRIP / 2 + top + 6;
-    marks.push(svg("text", { x: narrow ? left : left - 8, y: narrow ? y - 24 : y + 5, "text-anchor": narrow ? "start" : "end", class: "strip-name" }, gloss(name)));
+    marks.push(svg("text", { x: narrow ? left : left - 8, y: narrow ? y - 37 : y + 5, "text-anchor": narrow ? "start" : "end", class: "strip-name" }, gloss(name)));
     marks.push(svg("line", { x1: x(low), x2: x(high), y1: y, y2: y, class: "grid" }));
     const dots = sheet.entries.filter((e) => e.dimensions[d]);
     for (const e of dots.filter((e2) => !picked.includes(e2.m))) {
@@ -62,24 +63,31 @@ function strips(sheet, picked) {
   }, marks);
 }
 
-/** Chosen dots with their names above, or below where two would touch. */
+/** Chosen dots with their names, in the first lane above or below where two do not touch. */
 function labelled(entries, d, picked, x, y) {
   const ordered = [...entries].sort((a, b) => a.dimensions[d][0] - b.dimensions[d][0]);
+  const ends = LANES.map(() => -Infinity);
   const marks = [];
-  const ends = [-Infinity, -Infinity];
   for (const e of ordered) {
     const k = picked.indexOf(e.m) + 1;
     const at = x(e.dimensions[d][0]);
     const text = `${short(index.models[e.m])} ${score(e.dimensions[d][0])}`;
-    const half = [...text].reduce((w, c) => w + (c.charCodeAt(0) > 0x2e7f ? 11.5 : 6.4), 0) / 2;
-    const side = at - half > ends[0] + 4 ? 0 : at - half > ends[1] + 4 ? 1 : -1;
+    const half = widthOf(text) / 2;
+    const lane = ends.findIndex((end) => at - half > end + 8);
     marks.push(svg("circle", { cx: at, cy: y, r: 5.5, class: `f${k}` },
       svg("title", {}, `${index.models[e.m]} ${score(e.dimensions[d][0])}, n ${count(e.dimensions[d][1])}`)));
-    if (side < 0) continue;
-    ends[side] = at + half;
-    marks.push(svg("text", { x: at, y: y + (side ? 19 : -10), "text-anchor": "middle", class: `strip-label f${k}` }, text));
+    if (lane < 0) continue;
+    ends[lane] = at + half;
+    marks.push(svg("text", { x: at, y: y + LANES[lane], "text-anchor": "middle", class: `strip-label f${k}` }, text));
   }
   return marks;
+}
+
+const pen = document.createElement("canvas").getContext("2d");
+
+function widthOf(text) {
+  pen.font = `600 11.5px ${getComputedStyle(document.body).fontFamily}`;
+  return pen.measureText(text).width;
 }
 
 const short = (name) => (name.length > 18 ? `${name.slice(0, 17)}…` : name);

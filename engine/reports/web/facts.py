@@ -11,11 +11,11 @@ from data.schema import Sweep
 from engine import figures
 from engine.dossier import Dossier
 from engine.parties import Party
-from engine.reports.html.axis import heat
-from engine.reports.html.board import Board, money_of
-from engine.reports.html.markup import Markup, join, tag
-from engine.reports.html.sections import head, table
-from engine.reports.html.words import glossed, label
+from engine.reports.web.axis import heat
+from engine.reports.web.board import Board, money_of
+from engine.reports.web.markup import Markup, join, tag
+from engine.reports.web.sections import head, table
+from engine.reports.web.words import glossed, label
 
 _EXAMPLE = 300
 """Characters shown of a failure's message."""

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from engine import figures
 from engine.duels import DuelTable
 from engine.judge_pairs import JudgePair
-from engine.reports.html.axis import heat
-from engine.reports.html.board import Board
-from engine.reports.html.markup import Markup, join, tag
-from engine.reports.html.notes import note
-from engine.reports.html.words import glossed, label
+from engine.reports.web.axis import heat
+from engine.reports.web.board import Board
+from engine.reports.web.markup import Markup, drawing, join, tag
+from engine.reports.web.notes import note
+from engine.reports.web.words import glossed, label
 from engine.reports.table import DuelSheet, Sheet
 
 _DUEL_KEYS = ("rank", "model", "win_rate", "wins", "ties", "losses", "inconsistent", "missing")
@@ -62,7 +62,9 @@ def judge_pair(pair: JudgePair, place: tuple[int, int]) -> Markup:
     title = tag("h3", pair.first, tag("span", " × ", class_="dim"), pair.second)
     grid = tag("figure", _counts(pair, place), tag("figcaption", label("counts_caption")))
     shifts = tag("div", label("model_shift", "h4"), _shifts(pair))
-    return tag("div", title, _agreement(pair), tag("div", grid, shifts, class_="side"), class_="pair")
+    return tag(
+        "div", title, _agreement(pair), tag("div", grid, shifts, class_="side"), class_="pair"
+    )
 
 
 def _agreement(pair: JudgePair) -> Markup:
@@ -70,7 +72,7 @@ def _agreement(pair: JudgePair) -> Markup:
         ("answers_both", figures.count(pair.n)),
         ("same", figures.percent(pair.same)),
         ("near", figures.percent(pair.near)),
-        ("shift", f"{pair.shift:+.2f}"),
+        ("shift", signed(pair.shift)),
         ("pearson", figures.score(pair.pearson, 3)),
         ("spearman", figures.score(pair.spearman, 3)),
         ("kendall", figures.score(pair.kendall, 3)),
@@ -87,7 +89,9 @@ def _counts(pair: JudgePair, place: tuple[int, int]) -> Markup:
     values = [v for a, b, _ in pair.counts for v in (a, b)]
     levels = list(range(int(min(values)), int(max(values)) + 1))
     most = max(found.values())
-    corner = tag("td", tag("span", pair.second, " →", class_="cut"), class_="corner dim")
+    across = tag("span", pair.second, " →", class_="cut", title=pair.second)
+    down = tag("span", pair.first, " ↓", class_="cut", title=pair.first)
+    corner = tag("td", across, down, class_="corner dim")
     rows = [tag("tr", corner, *(tag("th", str(b), scope="col") for b in levels))]
     for a in levels:
         cells = [tag("th", str(a), scope="row")]
@@ -107,12 +111,17 @@ def _shifts(pair: JudgePair) -> Markup:
         tag(
             "tr",
             tag("th", m.model, scope="row", class_="name"),
-            tag("td", f"{m.shift:+.2f}", class_="num"),
+            tag("td", signed(m.shift), class_="num"),
             tag("td", _bar(m.shift / widest), class_="plot"),
         )
         for m in ordered
     ]
     return tag("table", tag("tbody", *rows), class_="shifts")
+
+
+def signed(value: float) -> str:
+    """+0.17, −0.14"""
+    return f"{value:+.2f}".replace("-", "−")
 
 
 def _bar(share: float, width: int = 160) -> Markup:
@@ -122,8 +131,7 @@ def _bar(share: float, width: int = 160) -> Markup:
     left = middle if share >= 0 else middle - reach
     bar = tag("rect", x=left, y=6, width=reach, height=10, class_="up" if share >= 0 else "down")
     zero = tag("line", x1=middle, x2=middle, y1=0, y2=22, class_="grid")
-    size = {"width": width, "height": 22, "viewBox": f"0 0 {width} 22"}
-    return tag("svg", zero, bar, class_="bar", aria_hidden="true", **size)
+    return drawing(width, 22, zero, bar, class_="bar")
 
 
 # --- comparisons -------------------------------------------------------------------------------
@@ -153,5 +161,4 @@ def _stack(parts: tuple[int, int, int], width: int = 220) -> Markup:
         size = round(width * count / whole, 1)
         bars.append(tag("rect", x=round(x, 1), y=5, width=size, height=12, class_=class_))
         x += size
-    shape = {"width": width, "height": 22, "viewBox": f"0 0 {width} 22"}
-    return tag("svg", *bars, class_="stack", aria_hidden="true", **shape)
+    return drawing(width, 22, *bars, class_="stack")

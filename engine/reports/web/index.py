@@ -17,8 +17,8 @@ from data.schema import Question
 from engine.cells import inert
 from engine.dossier import Dossier
 from engine.plan import State
-from engine.reports.html.blocks import Which
-from engine.reports.html.board import Board
+from engine.reports.web.blocks import Which
+from engine.reports.web.board import Board
 from engine.reports.table import Entry, Sheet
 
 TITLE = 90

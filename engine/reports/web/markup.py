@@ -45,3 +45,11 @@ def tag(name: str, *children: Child, **attributes: str | int | float | None) -> 
     if name in _VOID:
         return Markup(f"<{name}{shown}/>")
     return Markup(f"<{name}{shown}>{join(*children)}</{name}>")
+
+
+def drawing(width: float, height: float, *marks: Markup, class_: str) -> Markup:
+    """An SVG of this size that says nothing to a screen reader: the figures stand beside it."""
+    box = f"0 0 {width:g} {height:g}"
+    return tag(
+        "svg", *marks, class_=class_, aria_hidden="true", width=width, height=height, viewBox=box
+    )

@@ -12,13 +12,13 @@ from typing import Any
 from data.schema import Struct
 from engine import figures
 from engine.dossier import Dossier
-from engine.reports.html.axis import Axis, axis_for, heat, tick_text
-from engine.reports.html.markup import Markup, tag
-from engine.reports.html.words import glossed, label
+from engine.reports.web.axis import Axis, axis_for, heat, tick_text
+from engine.reports.web.markup import Markup, drawing, tag
+from engine.reports.web.words import glossed, label
 from engine.reports.table import Entry, Head, Sheet
 from engine.reports.uncertainty import Interval, Intervals
 
-PLOT, ROW = 180, 22
+PLOT, ROW = 160, 22
 """Units of the whisker column: its width and a row's height."""
 
 
@@ -74,7 +74,12 @@ def _head_row(board: Board, number: int, axis: Axis) -> Markup:
     cells += [_category_head(board, head, head.name in first) for head in sheet.heads]
     cells += [_head("scored", "num far"), _cost_head(board)]
     cells += [
-        tag("th", tag("span", other.judge, class_="cut", title=other.judge), scope="col", class_="num other")
+        tag(
+            "th",
+            tag("span", other.judge, class_="cut", title=other.judge),
+            scope="col",
+            class_="num other",
+        )
         for i, other in enumerate(board.sheets)
         if i != number
     ]
@@ -108,9 +113,7 @@ def _grouped(board: Board, sheet: Sheet) -> list[tuple[str, list[Head]]]:
 # --- rows --------------------------------------------------------------------------------------
 
 
-def _row(
-    board: Board, number: int, entry: Entry, axis: Axis, span: tuple[float, float]
-) -> Markup:
+def _row(board: Board, number: int, entry: Entry, axis: Axis, span: tuple[float, float]) -> Markup:
     sheet = board.sheets[number]
     sure, interval = _sure(board, sheet), board.interval(sheet, entry)
     cells = [tag("td", entry.rank.replace("-", "–"), class_="num rank", data_v=_first(entry))]
@@ -152,8 +155,13 @@ def _scored(entry: Entry) -> Markup:
     shown = figures.count(coverage.scored)
     if not entry.row.complete:
         shown = f"{figures.percent(coverage.share)}  {shown}"
-    return tag("td", tag("span", shown, class_=kind.strip() or None), class_="num far dim",
-               data_v=coverage.scored, title=said)
+    return tag(
+        "td",
+        tag("span", shown, class_=kind.strip() or None),
+        class_="num far dim",
+        data_v=coverage.scored,
+        title=said,
+    )
 
 
 def _cost(board: Board, entry: Entry) -> Markup:
@@ -228,7 +236,7 @@ def _scale(axis: Axis) -> Markup:
         tag("text", tick_text(axis, tick), x=axis.place(tick), y=15, text_anchor="middle")
         for tick in axis.ticks
     ]
-    return _svg(*marks, class_="scale")
+    return drawing(PLOT, ROW, *marks, class_="scale")
 
 
 def _whisker(total: float | None, interval: Interval, axis: Axis) -> Markup:
@@ -242,9 +250,4 @@ def _whisker(total: float | None, interval: Interval, axis: Axis) -> Markup:
         marks.append(tag("line", x1=ends[0], x2=ends[1], y1=middle, y2=middle, class_="ci"))
     if total is not None:
         marks.append(tag("circle", cx=axis.place(total), cy=middle, r=4, class_="dot"))
-    return _svg(*marks, class_="whisker")
-
-
-def _svg(*marks: Markup, class_: str) -> Markup:
-    size = {"width": PLOT, "height": ROW, "viewBox": f"0 0 {PLOT} {ROW}"}
-    return tag("svg", *marks, class_=class_, aria_hidden="true", **size)
+    return drawing(PLOT, ROW, *marks, class_="whisker")

@@ -11,8 +11,8 @@ from functools import cache
 from typing import Any
 
 from data.codec import decode
-from engine.reports.html.assets import asset
-from engine.reports.html.markup import Child, Markup, tag
+from engine.reports.web.assets import asset
+from engine.reports.web.markup import Child, Markup, tag
 
 
 @cache

@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import re
 
-from engine.reports.html.markup import Markup, tag
+from engine.reports.web.markup import Markup, tag
 
 _SENTENCES = (
-    (r"Everything here is simulated: .*", "这里的一切都是模拟数据：没有调用任何模型，也没有评委读过这些回答。"),
-    (r"Coverage below (.+?): no rank and no total \((.*)\)\.", r"覆盖率低于 \1，不排名、不给总分：\2。"),
+    (
+        r"Everything here is simulated: .*",
+        "这里的一切都是模拟数据：没有调用任何模型，也没有评委读过这些回答。",
+    ),
+    (
+        r"Coverage below (.+?): no rank and no total \((.*)\)\.",
+        r"覆盖率低于 \1，不排名、不给总分：\2。",
+    ),
     (r"Coverage below (.+?): no rank \((.*)\)\.", r"覆盖率低于 \1，不排名：\2。"),
     (r"Thin categories: (.*)\.", r"覆盖不足的类别：\1。"),
     (r"Without a score: (.*)\.", r"没有分数：\1。"),
@@ -20,7 +26,10 @@ _SENTENCES = (
         r"robust leaves unreadable .*",
         "稳健方式剔除无法读分的评判；兼容方式用上游解析器读取首次回复，读不出的按 −1 计入均值。",
     ),
-    (r"Records of other questions, models or judges: (.*)\.", r"属于其他题目、模型或评委的记录：\1。"),
+    (
+        r"Records of other questions, models or judges: (.*)\.",
+        r"属于其他题目、模型或评委的记录：\1。",
+    ),
     (r"win %: .*", "胜率：平局，以及交换位置后结果相反的比较，各计半胜。"),
     (r"Same winner in both positions: (.*)\.", r"两种出示顺序下胜者相同：\1。"),
     (

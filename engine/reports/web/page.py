@@ -17,15 +17,15 @@ from engine import figures
 from engine.cells import inert
 from engine.dossier import Dossier
 from engine.judge_pairs import judge_pairs
-from engine.reports.html.assets import SCRIPTS, asset
-from engine.reports.html.blocks import Which, blocks
-from engine.reports.html.board import Board, leaderboard
-from engine.reports.html.facts import moment, run_facts
-from engine.reports.html.index import index, script_safe
-from engine.reports.html.markup import Markup, join, tag
-from engine.reports.html.notes import note
-from engine.reports.html.sections import dimensions, duel, judge_pair
-from engine.reports.html.words import label, words
+from engine.reports.web.assets import SCRIPTS, asset
+from engine.reports.web.blocks import Which, blocks
+from engine.reports.web.board import Board, leaderboard
+from engine.reports.web.facts import moment, run_facts
+from engine.reports.web.index import index, script_safe
+from engine.reports.web.markup import Markup, join, tag
+from engine.reports.web.notes import note
+from engine.reports.web.sections import dimensions, duel, judge_pair
+from engine.reports.web.words import label, words
 from engine.reports.table import duel_sheets, sheets
 from engine.reports.uncertainty import Intervals, intervals
 
@@ -112,13 +112,15 @@ def _header(dossier: Dossier, which: Which) -> Markup:
     ]
     facts = [join(tag("b", figures.count(n)), " ", label(key)) for n, key in counts]
     facts.append(tag("span", moment(dossier.sessions[0].t_s)[:10]))
-    missing = sum(r.coverage.pending + r.coverage.failed for t in dossier.scores.tables for r in t.rows)
+    missing = sum(
+        r.coverage.pending + r.coverage.failed for t in dossier.scores.tables for r in t.rows
+    )
     badges = [label("simulated", class_="badge warn")] if dossier.scores.simulated else []
     badges += [label("partial", class_="badge")] if missing else []
     said = label(f"texts_{which}", "p", class_="dim") if which != "all" else None
     return join(
         tag("h1", sweep.name, *(join(" ", badge) for badge in badges)),
-        tag("p", *(tag("span", fact) for fact in facts), class_="figures"),
+        tag("p", *(join(tag("span", fact), " ") for fact in facts), class_="figures"),
         said,
     )
 
