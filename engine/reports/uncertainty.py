@@ -27,5 +27,18 @@ Intervals = Mapping[tuple[str, str], Interval]
 
 
 def intervals(scores: Scores, benchmark: Benchmark) -> Intervals:
-    """Intervals of all totals; models that have none are left out."""
-    return {}
+    """Intervals of all totals (`engine/stats/`); models that have none are left out."""
+    from engine.stats.grid import grids
+    from engine.stats.ranking import rankings
+
+    found: dict[tuple[str, str], Interval] = {}
+    for grid in grids(scores, benchmark):
+        [ranking] = rankings(grid, [grid.total])
+        for standing in ranking.standings:
+            found[grid.judge, standing.model] = Interval(
+                low=standing.estimate.low,
+                high=standing.estimate.high,
+                rank_low=standing.rank_low,
+                rank_high=standing.rank_high,
+            )
+    return found

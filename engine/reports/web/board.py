@@ -12,11 +12,11 @@ from typing import Any
 from data.schema import Struct
 from engine import figures
 from engine.dossier import Dossier
+from engine.reports.table import Entry, Head, Sheet
+from engine.reports.uncertainty import Interval, Intervals
 from engine.reports.web.axis import Axis, axis_for, heat, tick_text
 from engine.reports.web.markup import Markup, drawing, tag
 from engine.reports.web.words import glossed, label
-from engine.reports.table import Entry, Head, Sheet
-from engine.reports.uncertainty import Interval, Intervals
 
 PLOT, ROW = 160, 22
 """Units of the whisker column: its width and a row's height."""

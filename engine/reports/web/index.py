@@ -17,9 +17,9 @@ from data.schema import Question
 from engine.cells import inert
 from engine.dossier import Dossier
 from engine.plan import State
+from engine.reports.table import Entry, Sheet
 from engine.reports.web.blocks import Which
 from engine.reports.web.board import Board
-from engine.reports.table import Entry, Sheet
 
 TITLE = 90
 """Characters of a question in the matrix."""

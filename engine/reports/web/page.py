@@ -17,6 +17,8 @@ from engine import figures
 from engine.cells import inert
 from engine.dossier import Dossier
 from engine.judge_pairs import judge_pairs
+from engine.reports.table import duel_sheets, sheets
+from engine.reports.uncertainty import Intervals, intervals
 from engine.reports.web.assets import SCRIPTS, asset
 from engine.reports.web.blocks import Which, blocks
 from engine.reports.web.board import Board, leaderboard
@@ -26,8 +28,6 @@ from engine.reports.web.markup import Markup, join, tag
 from engine.reports.web.notes import note
 from engine.reports.web.sections import dimensions, duel, judge_pair
 from engine.reports.web.words import label, words
-from engine.reports.table import duel_sheets, sheets
-from engine.reports.uncertainty import Intervals, intervals
 
 _PLACE = re.compile(r"\{\{(\w+)\}\}")
 

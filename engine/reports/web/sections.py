@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from engine import figures
 from engine.duels import DuelTable
 from engine.judge_pairs import JudgePair
+from engine.reports.table import DuelSheet, Sheet
 from engine.reports.web.axis import heat
 from engine.reports.web.board import Board
 from engine.reports.web.markup import Markup, drawing, join, tag
 from engine.reports.web.notes import note
 from engine.reports.web.words import glossed, label
-from engine.reports.table import DuelSheet, Sheet
 
 _DUEL_KEYS = ("rank", "model", "win_rate", "wins", "ties", "losses", "inconsistent", "missing")
 
