@@ -103,7 +103,7 @@ lock:                   ## resolve both locks anew (UPGRADE=1 takes newer versio
 	@$(FIND_PYTHON); $(call MAKE_VENV,.venv-lock)
 	@echo "resolving for CPython 3.11 and newer, on every platform …"
 	@.venv-lock/bin/python -m pip install -qq --disable-pip-version-check '$(UV)'
-	@$(call COMPILE,--extra fast --group build,requirements.lock,What alignsweep needs to run: 'make setup' installs it. 'fast' is included.)
+	@$(call COMPILE,--extra fast --extra prices --group build,requirements.lock,What alignsweep needs to run: 'make setup' installs it. The extras 'fast' and 'prices' are included.)
 	@$(call COMPILE,--all-extras --group build --group dev -c requirements.lock,requirements-dev.lock,The same and what tests and checks need: 'make test' installs it. All extras are included.)
 	@rm -rf .venv-lock
 
