@@ -17,7 +17,7 @@ from pathlib import Path
 
 import zstandard
 
-from cache.offload import Lane, Offload
+from cache.offload import Offload
 from data.codec import Undecodable, decode_as, decoder, encode, replace
 from data.errors import DataError
 from data.schema import Response, Struct
@@ -180,19 +180,23 @@ class ResponseStore:
 
 
 class ResponseCache:
-    """The store behind its lane: what the engine asks."""
+    """The store behind its lane: what the engine asks. Used from the loop's thread only.
+
+    What is put is written behind: the first answer waits a moment for company, and what arrives while
+    a batch is being written forms the next one, so a quick sweep pays one thread hop for many answers.
+    """
 
     def __init__(self, store: ResponseStore, offload: Offload, wall: Callable[[], float]) -> None:
         self._store, self._offload, self._wall = store, offload, wall
-        self._writes: Lane[Entry, None] = Lane(offload, self._write, gather_s=GATHER_S)
-        self._unwritten: dict[bytes, Response] = {}
+        self._unwritten: dict[bytes, Entry] = {}
+        self._writing: asyncio.Task[None] | None = None
+        self._hurry = asyncio.Event()
         self.trouble = ""
         """Why answers could not be stored or found, if so: the run goes on without them."""
 
     async def get_many(self, keys: Sequence[bytes]) -> dict[bytes, Response]:
         """Known answers, marked `cached`. A file in trouble knows none."""
-        unwritten = [(key, self._unwritten.get(key)) for key in keys]
-        fresh = {key: response for key, response in unwritten if response is not None}
+        fresh = {key: self._unwritten[key].response for key in keys if key in self._unwritten}
         absent = [key for key in keys if key not in fresh]
         stored = await self._offload.run(lambda: self._look_up(absent)) if absent else {}
         return {
@@ -202,14 +206,37 @@ class ResponseCache:
 
     def put(self, entry: Entry) -> None:
         """Remember an answer; it is written with the next batch."""
-        self._unwritten[entry.key] = entry.response
-        self._writes.put(entry).add_done_callback(lambda done: self._written(entry, done))
+        self._unwritten[entry.key] = entry
+        if self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write_behind())
 
     async def aclose(self) -> None:
         """Everything put is written."""
-        await self._writes.idle()
+        self._hurry.set()
+        while self._writing is not None:
+            await asyncio.wait([self._writing])
         await self._offload.run(self._store.close)
         self._offload.close()
+
+    async def _write_behind(self) -> None:
+        """Batch after batch, until nothing waits."""
+        try:
+            while self._unwritten:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._hurry.wait(), GATHER_S)
+                await self._write(tuple(self._unwritten.values()))
+        finally:
+            self._writing = None
+
+    async def _write(self, entries: Sequence[Entry]) -> None:
+        """The file knows them now, or never will. A newer answer under the same key is still waiting."""
+        try:
+            await self._offload.run(lambda: self._store.put_many(entries, self._wall()))
+        except Exception as error:  # whatever it is: the run matters more than its cache
+            self.trouble = str(error)
+        for entry in entries:
+            if self._unwritten.get(entry.key) is entry:
+                del self._unwritten[entry.key]
 
     def _look_up(self, keys: Sequence[bytes]) -> dict[bytes, Response]:
         try:
@@ -217,14 +244,3 @@ class ResponseCache:
         except DataError as error:
             self.trouble = str(error)
             return {}
-
-    def _write(self, entries: Sequence[Entry]) -> Sequence[None]:
-        self._store.put_many(entries, self._wall())
-        return [None] * len(entries)
-
-    def _written(self, entry: Entry, done: asyncio.Future[None]) -> None:
-        """The file knows it now, or never will. A newer answer under the same key is still waiting."""
-        if self._unwritten.get(entry.key) is entry.response:
-            del self._unwritten[entry.key]
-        if not done.cancelled() and (error := done.exception()) is not None:
-            self.trouble = str(error)

@@ -17,6 +17,7 @@ from engine.backlog import Backlog
 from engine.breaker import RetryBudget
 from engine.estimate import InputGuess, OutputGuess, tokens_of
 from engine.events import AccountView
+from engine.judging import Case
 from engine.limits import Limits, Need, Permit, Source
 from engine.meter import Meter
 from engine.retry import Tries
@@ -36,6 +37,7 @@ class Job:
     __slots__ = (
         "answers",
         "asks",
+        "case",
         "draw",
         "due",
         "estimate",
@@ -74,6 +76,8 @@ class Job:
         self.max_tokens: int | None = None
         self.estimate = 0
         """Prompt tokens by the length of the body, as long as somebody counts them."""
+        self.case: Case | None = None
+        """What is judged, and how; None for a generation."""
         self.quotation: tuple[str, str] = ("", "")
         """The marks around the candidate's text in a judge's request."""
 

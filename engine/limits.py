@@ -196,8 +196,9 @@ class Limits:
                 await self._sleep(wait)
                 continue
             if self._spacing is not None:
+                waits = not self._spacing.has_capacity()
                 await self._spacing.acquire()
-                if self._wait(need, loop.time())[0] > SLACK_S:
+                if waits and self._wait(need, loop.time())[0] > SLACK_S:
                     continue  # a pause, a cut or another rate came meanwhile: this slot is lost
             wait = self._breaker.may_send(loop.time())
             if wait > SLACK_S:

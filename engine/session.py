@@ -188,7 +188,8 @@ class Session:
         if self._plan.is_answer(job.number):
             request = answer_request(self._plan, job.number, self._texts)
         else:
-            request, job.quotation = judging.judge_request(self._case(job), len(job.asks))
+            job.case = self._case(job)
+            request, job.quotation = judging.judge_request(job.case, len(job.asks))
         if job.raised:
             request = replace(request, max_tokens=self._larger_cap(job))
         self._client.load(job, request)
@@ -297,7 +298,8 @@ class Session:
         A refusal is an outcome and never asked for again.
         """
         job.asks.append(response)
-        verdict = judging.read_verdict(self._case(job), response, job.quotation)
+        assert job.case is not None
+        verdict = judging.read_verdict(job.case, response, job.quotation)
         unread = verdict is None and response.state != "refused"
         if unread and len(job.asks) < self._sweep.asks:
             self._raises_cap(job, response)

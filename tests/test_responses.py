@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TypeVar
@@ -443,6 +443,56 @@ def test_closing_writes_everything(path: Path) -> None:
     assert len(store.get_many([entry(n).key for n in range(500)])) == 500
     assert store.info()[0].newest_s == 1_000
     store.close()
+
+
+class Counted(ResponseStore):
+    """A store that notes how many answers came together."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.batches: list[int] = []
+
+    def put_many(self, entries: Sequence[Entry], now_s: float) -> None:
+        self.batches.append(len(entries))
+        super().put_many(entries, now_s)
+
+
+def test_answers_wait_a_moment_for_company_and_closing_hurries_them(path: Path) -> None:
+    """What comes within a tenth of a second is written together; nobody waits longer at the end."""
+
+    async def main() -> None:
+        clock = asyncio.get_running_loop().time
+        store = Counted(path)
+        cache = ResponseCache(store, Inline(), lambda: 1_000.0)
+        cache.put(entry(1))
+        await asyncio.sleep(0.06)
+        cache.put(entry(2))
+        await asyncio.sleep(0.06)
+        assert store.batches == [2]
+        cache.put(entry(3))
+        before = clock()
+        await cache.aclose()
+        assert clock() == before
+        assert store.batches == [2, 1]
+
+    run(main)
+
+
+def test_what_is_put_while_a_batch_is_being_written_forms_the_next(path: Path) -> None:
+    """One thread hop serves many answers."""
+
+    async def main() -> None:
+        held, store = Held(), Counted(path)
+        cache = ResponseCache(store, held, lambda: 1_000.0)
+        cache.put(entry(0))
+        await asyncio.sleep(1)
+        for n in range(1, 100):
+            cache.put(entry(n))
+        held.go.set()
+        await cache.aclose()
+        assert store.batches == [1, 99]
+
+    run(main)
 
 
 def refuse_writes(path: Path, how: str) -> None:
