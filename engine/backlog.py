@@ -98,7 +98,8 @@ class Backlog(Generic[J]):
     @property
     def hungry(self) -> bool:
         """Is it worth while to admit? Many at once cost less than one after the other."""
-        if self.credits <= 0 or (self.credits < self._refill_at and self.queued):
+        waits = self._ready or self._timed
+        if self.credits <= 0 or (self.credits < self._refill_at and waits):
             return False
         return not all(stream.dry for _, streams in self._stages for stream in streams)
 

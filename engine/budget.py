@@ -15,7 +15,7 @@ business. Nothing here knows a clock, a price or a file.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from typing import Literal
 
 from data.codec import Table
@@ -193,6 +193,7 @@ class Budget:
             scope: _Line(limit) for scope, limit in ceiling.limits.items()
         }
         self._lines.setdefault(TOTAL, _Line(None))
+        self._lines_of: dict[tuple[str, str, str], tuple[_Line, ...]] = {}
         self._open: dict[int, Charge] = {}
         self._number = 0
 
@@ -295,12 +296,14 @@ class Budget:
         )
         return f"<Budget {', '.join(shown)}, {len(self._open)} in flight>"
 
-    def _of(self, charge: Charge) -> Iterator[_Line]:
-        for scope in charge.scopes():
-            line = self._lines.get(scope)
-            if line is None:
-                line = self._lines[scope] = _Line(None)
-            yield line
+    def _of(self, charge: Charge) -> tuple[_Line, ...]:
+        """The lines that a charge is booked in, the run's first."""
+        payer = charge.account, charge.model, charge.stage
+        lines = self._lines_of.get(payer)
+        if lines is None:
+            lines = tuple(self._lines.setdefault(s, _Line(None)) for s in charge.scopes())
+            self._lines_of[payer] = lines
+        return lines
 
     def _close(self, ticket: Ticket) -> Charge:
         charge = self._open.pop(ticket.number, None)

@@ -174,7 +174,7 @@ class Limits:
     @property
     def counts_tokens(self) -> bool:
         """Does any limit here ask for a call's tokens?"""
-        return any(name != "rpd" for name in self._amounts)
+        return not self._amounts.keys() <= {"rpd"}
 
     @property
     def concurrency(self) -> int:
@@ -265,7 +265,8 @@ class Limits:
 
     def _spaced(self, rpm: float, now: float) -> float:
         """Until the next request may go: one spacing after the last, and within the windows."""
-        wait = 0.0 if _handful(rpm) > 1 else self._last_sent + 60.0 / rpm - now
+        together = self._strict_until == math.inf  # several belong to a tick
+        wait = 0.0 if together else self._last_sent + 60.0 / rpm - now
         if now < self._strict_until:
             wait = max(wait, self._minute.wait_s(1, now), self._second.wait_s(1, now))
         return wait

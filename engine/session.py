@@ -290,6 +290,8 @@ class Session:
             self._keeper.keep_answer(job, response, settled, {})
             self._texts.remember(job.number, response.text)
             self._streams.answered(job.number)
+            if self._hungry:  # a judge elsewhere may have had nothing to do
+                self._poke.set()
         self._end(job)
 
     def _keep_reply(self, job: Job, response: Response, settled: Settled | None) -> None:
@@ -360,6 +362,7 @@ class Session:
     def _end(self, job: Job) -> None:
         """This job is over, one way or another."""
         self._alive -= 1
-        job.pool.backlog.give_back()
-        if self._alive == 0 or self._hungry:
+        backlog = job.pool.backlog
+        backlog.give_back()
+        if self._alive == 0 or backlog.hungry:
             self._poke.set()
