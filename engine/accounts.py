@@ -110,7 +110,12 @@ class Pool:
         body = job.http.body
         job.estimate = tokens_of(len(body.decode("utf-8", "replace")), len(body), job.model)
         asked, said = self._guess(job)
-        return Need(asked.corrected(job.estimate), said.careful(in_flight + 1))
+        return Need(
+            asked.corrected(job.estimate),
+            said.careful(in_flight + 1),
+            asked.least(job.estimate),
+            said.least,
+        )
 
     def learn(self, job: Job, usage: Usage | None) -> None:
         """What an answer really took."""

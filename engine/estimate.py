@@ -125,6 +125,10 @@ class InputGuess:
         """What a prompt will really take."""
         return max(1, round(estimated * self._factor))
 
+    def least(self, estimated: int) -> int:
+        """What it takes at least: before the first real figure, half, as with the thriftiest tokenizer."""
+        return self.corrected(estimated) if self._seen else max(1, estimated // 2)
+
 
 class OutputGuess:
     """What a model's answers (or a judge's verdicts) will cost in output tokens, learned as they come."""
@@ -144,6 +148,11 @@ class OutputGuess:
     def likely(self) -> int:
         """What the next one will take."""
         return self._capped(self._mean)
+
+    @property
+    def least(self) -> int:
+        """What the next one takes at least, as far as is known: what they took so far."""
+        return self.likely if self._seen else 1
 
     def careful(self, among: int = 1) -> int:
         """What to reserve for one of `among` calls in flight, so that together they hardly take more.

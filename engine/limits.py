@@ -27,6 +27,7 @@ from typing import Literal
 
 from aiolimiter import AsyncLimiter
 
+from data.codec import replace
 from data.errors import TooLarge
 from data.schema import Struct, Usage
 from engine.breaker import Breaker
@@ -50,6 +51,16 @@ class Need(Struct, frozen=True):
 
     input_tokens: int = 0
     output_tokens: int = 0
+    least_input: int | None = None
+    least_output: int | None = None
+    """What it takes at least, by what was learned so far; None: all of the above."""
+
+    @property
+    def least(self) -> Need:
+        """The least, as a need of its own."""
+        asked = self.input_tokens if self.least_input is None else self.least_input
+        said = self.output_tokens if self.least_output is None else self.least_output
+        return Need(asked, said)
 
 
 class Permit(Struct, frozen=True):
@@ -230,6 +241,7 @@ class Limits:
 
     def _wait(self, need: Need, now: float) -> tuple[float, str]:
         """The longest wait and its reason; (0, "") if there is none."""
+        need = self._fitted(need)
         longest, why = self._pause.wait_s(now), "429 retry-after"
         if self._held:
             longest, why = math.inf, "paused by hand"
@@ -237,11 +249,6 @@ class Limits:
             longest, why = math.inf, f"calls {self.in_flight}/{self.concurrency}"
         for amount in self._amounts.values():
             wait = amount.wait_s(need, now)
-            if amount.of(need) > amount.window.limit:
-                raise TooLarge(
-                    f"this call needs {amount.of(need)} of {WORDS[amount.name]}, the account's whole"
-                    f" limit is {amount.window.limit:g}: raise it or lower max_tokens"
-                )
             if wait > longest:
                 longest, why = wait, f"{WORDS[amount.name]} {amount.window.limit:g}"
         if self.rpm is not None:
@@ -254,6 +261,29 @@ class Limits:
             if wait > longest:
                 longest, why = wait, f"requests/min {pace:.0f} (learned)"
         return longest, why
+
+    def _fitted(self, need: Need) -> Need:
+        """What to reserve: a careful estimate never more than a whole limit, so that the call can go.
+
+        Raises TooLarge if even the least is more.
+        """
+        for amount in self._amounts.values():
+            over = math.ceil(amount.of(need) - amount.window.limit)
+            if over <= 0:
+                continue
+            least = need.least
+            if amount.of(least) > amount.window.limit:
+                raise TooLarge(
+                    f"this call needs {amount.of(least)} of {WORDS[amount.name]}, the account's whole"
+                    f" limit is {amount.window.limit:g}: raise it or lower max_tokens"
+                )
+            said = need.output_tokens
+            if amount.of(Need(0, 1)):
+                said = max(said - over, least.output_tokens)
+            shorter = replace(need, output_tokens=said)
+            over = max(math.ceil(amount.of(shorter) - amount.window.limit), 0)
+            need = replace(shorter, input_tokens=shorter.input_tokens - over)
+        return need
 
     def _paced(self, pace: float, now: float) -> Drip:
         """The drip of the learned pace."""
@@ -277,6 +307,7 @@ class Limits:
             self._second.limit = max(1, math.ceil(self.rpm / 60.0))
 
     def _take(self, need: Need, now: float) -> Permit:
+        need = self._fitted(need)
         for amount in self._amounts.values():
             amount.take(need, now)
         if self._pace is not None:
