@@ -128,7 +128,7 @@ def plain(record: Any) -> Any:
 
 def indented(record: Any) -> str:
     """JSON for people to read, two spaces a level."""
-    return msgspec.json.format(encode(record), indent=2).decode()
+    return json.dumps(msgspec.to_builtins(record), indent=2, ensure_ascii=False)
 
 
 def convert(value: Any, kind: type[T], *, where: str | Callable[[str], str]) -> T:

@@ -14,11 +14,11 @@ async function openDrawer(place, models) {
   drawer.shown = wanted;
   const found = await block(place);
   if (drawer.shown !== wanted) return;
+  const pressed = [...dialog.querySelectorAll(".head button")].indexOf(document.activeElement);
   dialog.replaceChildren(drawerHead(place, models), drawerBody(found, place, models));
-  if (!dialog.open) {
-    dialog.showModal();
-    dialog.querySelector(".close").focus();
-  }
+  if (!dialog.open) dialog.showModal();
+  const buttons = dialog.querySelectorAll(".head button");
+  (buttons[pressed] || dialog.querySelector(".close")).focus();
   dialog.scrollTop = 0;
 }
 

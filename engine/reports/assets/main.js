@@ -16,10 +16,12 @@ let current = "";
 function route() {
   const where = address();
   if (where.view === "q") return routeQuestion(where);
-  shutDrawer();
   const view = usable.includes(where.view) ? where.view : usable[0];
+  const closing = drawer.shown && current === view && drawer.under === location.hash;
+  shutDrawer();
+  if (closing) return returnFocus(view);
   drawer.under = location.hash || `#${view}`;
-  present(view, where);
+  return present(view, where);
 }
 
 function routeQuestion({ parts }) {
@@ -32,6 +34,13 @@ function routeQuestion({ parts }) {
     present(path.split("/")[0], { parts: path.split("/").slice(1), query: new URLSearchParams(query || "") });
   }
   return openDrawer(place, models);
+}
+
+/** Back from a question: what lay below is as it was, the focus on the question that was left. */
+function returnFocus(view) {
+  if (view !== "questions") return;
+  scrollToFocus();
+  focusCell();
 }
 
 function present(view, where) {

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 from data.schema import Struct
 
-_STEPS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+LEAST = 0.4
+"""Points that an axis spans at least: a hundredth is not blown up to look like a difference."""
+_STEPS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 TICKS = 7
 """At most."""
 
@@ -19,7 +21,7 @@ class Axis(Struct, frozen=True):
     high: float
     ticks: tuple[float, ...]
     width: float
-    margin: float = 8.0
+    margin: float = 12.0
 
     def place(self, value: float) -> float:
         """Where a value stands, in units from the left, to a tenth."""
@@ -30,7 +32,9 @@ class Axis(Struct, frozen=True):
 def axis_for(values: Sequence[float], width: float) -> Axis:
     """An axis that just holds these values; of nothing, from 0 to 1."""
     low, high = (min(values), max(values)) if values else (0.0, 1.0)
-    span = max(high - low, 0.05)
+    narrow = max(0.0, LEAST - (high - low)) / 2
+    low, high = low - narrow, high + narrow
+    span = high - low
     step = next((s for s in _STEPS if span / s <= TICKS - 1.5), 10 ** math.ceil(math.log10(span)))
     first, last = math.floor(low / step), math.ceil(high / step)
     if first == last:
