@@ -137,7 +137,7 @@ class Account:
     def __init__(
         self, pool: Pool, spec: ProviderSpec, endpoint: Endpoint, transport: Transport
     ) -> None:
-        self.pool, self.name = pool, spec.name
+        self.pool, self.name, self.places = pool, spec.name, spec.concurrency
         self.limits = Limits(
             rpm=spec.rpm,
             concurrency=spec.concurrency,

@@ -6,7 +6,8 @@ Per account, the largest of
     Σ latency / calls in flight         the longest chain: one answer, then one judgment
     whole days of requests per day
 
-and for the sweep the largest of its accounts. The one that is largest is named: it is what to buy.
+and for the sweep the largest of its providers. The one that is largest is named: it is what to buy.
+Several accounts of one provider share its work, so what they allow adds up (`together`).
 What a limit lets go at once is free, one call or a second's worth; the rest of a minute's budget is
 spread over its minute, as docs/contracts.md has it. Of a limit that was found on the way, a whole
 minute's worth is free: nobody spread it before. The first calls of a day may all go at once.
@@ -17,6 +18,8 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator
 
+from data.catalog import accounts_of
+from data.codec import replace
 from data.schema import ProviderSpec, Struct
 from engine.limits import WORDS
 from engine.workload import Figure, Share, Workload
@@ -55,7 +58,7 @@ def bounds_of(
     "likely" is the best guess of the same.
     """
     return [
-        bound_of(spec, load_of(workload, spec, figure))
+        bound_of(together(spec), load_of(workload, spec, figure))
         for spec in providers
         if any(share.to_send for share in workload.of(spec))
     ]
@@ -80,6 +83,16 @@ def bound_of(spec: ProviderSpec, load: Load, *, found: Collection[str] = ()) -> 
     """The largest of an account's own bounds. `found`: limits that were not known from the start."""
     seconds, constraint, assumed = max(_candidates(spec, load, found))
     return Bound(spec.name, seconds, constraint, assumed)
+
+
+def together(spec: ProviderSpec) -> ProviderSpec:
+    """The provider with what all its accounts allow; a limit that one of them lacks is none."""
+    own = accounts_of(spec)
+    summed = {
+        name: sum(limits) if all(limits := [getattr(account, name) for account in own]) else None
+        for name in WORDS
+    }
+    return replace(spec, concurrency=sum(account.concurrency for account in own), **summed)
 
 
 def slowest(bounds: Iterable[Bound]) -> Bound | None:
@@ -109,12 +122,13 @@ def _candidates(
         limit = getattr(spec, name)
         if limit and load.requests:
             free_s = 60.0 if name in found else 1.0
-            at_once = max(amount / load.requests, limit * free_s / 60.0)
+            calls_at_once = max(len(spec.accounts), 1)
+            at_once = max(calls_at_once * amount / load.requests, limit * free_s / 60.0)
             seconds = 60.0 * max(amount - at_once, 0.0) / limit
-            yield seconds, f"{WORDS[name]} {limit:g}", False
+            yield seconds, f"{WORDS[name]} {limit:.12g}", False
     if spec.rpd and load.requests:
         days = math.ceil(load.requests / spec.rpd) - 1
-        yield 86_400.0 * days, f"{WORDS['rpd']} {spec.rpd:g}", False
+        yield 86_400.0 * days, f"{WORDS['rpd']} {spec.rpd:.12g}", False
 
 
 def _chain_s(share: Share, shares: Iterable[Share], figure: Figure) -> float:

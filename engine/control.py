@@ -72,9 +72,14 @@ async def ask(folder: Path, request: Mapping[str, Any]) -> Any:
         line = await asyncio.wait_for(reader.readline(), REPLY_S)
         writer.close()
         reply = decode(line)
+    except (FileNotFoundError, ConnectionRefusedError):
+        raise ConfigError(
+            f"no run is at work in {folder}",
+            how="`alignsweep status` reads what it has left behind",
+        ) from None
     except (OSError, TimeoutError, Undecodable) as error:
         raise ConfigError(
-            f"no run is at work in {folder} ({type(error).__name__})",
+            f"the run in {folder} does not answer ({type(error).__name__})",
             how="`alignsweep status` reads what it has left behind",
         ) from None
     if not isinstance(reply, dict) or not reply.get("ok"):

@@ -22,6 +22,11 @@ def count(n: int) -> str:
     return f"{n:,}"
 
 
+def many(n: int, noun: str) -> str:
+    """1 judge, 2 judges, 683 questions"""
+    return f"{count(n)} {noun}" if n == 1 else f"{count(n)} {noun}s"
+
+
 def some(n: int) -> str:
     """A count of things one hopes not to see: `–` for none."""
     return count(n) if n else NONE

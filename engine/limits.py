@@ -167,7 +167,7 @@ class Limits:
             if concurrency is None
             else ConcurrencyController(concurrency, start=concurrency)
         )
-        self._told_concurrency = concurrency is not None
+        self._cap_source: Source = "learned" if concurrency is None else "sweep file"
         self._amounts: dict[str, _Amount] = {}
         for name, limit in amounts.items():
             if limit is not None:
@@ -437,7 +437,7 @@ class Limits:
         """Set a limit whatever it was before. False for a name that is none."""
         if name == "concurrency":
             self.controller.set_cap(max(1, int(value)), now)
-            self._told_concurrency = True
+            self._cap_source = source
         elif name == "rpm":
             self.rpm, self._rpm_source, self._spacing = value, source, _spacing(value)
             self._strict_until = math.inf if _handful(value) > 1 else now + MINUTE_S
@@ -475,8 +475,9 @@ class Limits:
 
     def statistics(self, now: float) -> LimitsView:
         """The present figures."""
-        learned: Source = "sweep file" if self._told_concurrency else "learned"
-        views = [LimitView("concurrency", self.concurrency, learned, self.in_flight)]
+        as_given = self.concurrency == self.controller.cap
+        source: Source = self._cap_source if as_given else "learned"
+        views = [LimitView("concurrency", self.concurrency, source, self.in_flight)]
         pace = self._delivered.pace(now)
         if self.rpm is not None:
             views.append(LimitView("rpm", self.rpm, self._rpm_source))

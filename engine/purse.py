@@ -199,8 +199,8 @@ def purse_for(
                 f"the price of `{party[1]}` ({model} at {provider.name}) is unknown, and there is a budget",
                 where="[budget]",
                 how='give it one: price = { currency = "USD", input = "2.50", output = "10" } (per'
-                " million tokens), or price = 0, or allow_unpriced = true; the extra `prices`"
-                " (pip install alignsweep[prices]) knows many more",
+                " million tokens), or price = 0, or allow_unpriced = true; the extra"
+                " `prices` knows many more: pip install '.[prices]' in alignsweep's folder",
             )
         if capped and price is not None and max_tokens is None and price.output_pico:
             raise ConfigError(

@@ -78,6 +78,13 @@ class Steering:
         now = asyncio.get_running_loop().time()
         chosen = self._chosen(request)
         for account in chosen:
+            if name == "concurrency" and value > account.places:
+                raise ConfigError(
+                    f"{account.name}: concurrency cannot grow beyond {account.places},"
+                    " the sweep file's number",
+                    how="change it there for the next session",
+                )
+        for account in chosen:
             account.limits.set(name, value, "control", now)
             self._record(Limit(account.name, name, float(value), "control", self._wall()))
             self._tell(Noted(f"{account.name}: {name} is now {value:g}, by hand"))

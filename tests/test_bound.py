@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.schema import ProviderSpec
-from engine.bound import Bound, Load, bound_of, bounds_of, limited, slowest
+from data.schema import AccountSpec, ProviderSpec
+from engine.bound import Bound, Load, bound_of, bounds_of, limited, slowest, together
 from engine.workload import Range, Share, Workload
 
 LOAD = Load(requests=600, input_tokens=300_000, output_tokens=60_000, latency_s=2.0, chain_s=4.0)
@@ -55,6 +55,30 @@ def test_a_higher_limit_never_takes_longer(rpm: float, tpm: float, more: float) 
     both = bound_of(spec(rpm=rpm, tpm=tpm), LOAD).seconds
     assert bound_of(spec(rpm=rpm * more, tpm=tpm), LOAD).seconds <= both
     assert bound_of(spec(rpm=rpm), LOAD).seconds <= both
+
+
+def test_accounts_of_one_provider_add_up() -> None:
+    """What each allows is free for all: a bound by one of them alone would be none."""
+    own = (AccountSpec(rpm=60.0), AccountSpec(rpm=30.0, concurrency=8))
+    both = together(spec(100, tpm=1000.0, accounts=own))
+    assert (both.rpm, both.tpm, both.concurrency) == (90.0, 2000.0, 108)
+    assert bound_of(both, LOAD).constraint == "tokens/min 2000"
+    assert bound_of(together(spec(8, accounts=own)), LOAD).seconds == pytest.approx(
+        60.0 * (600 - 2) / 90.0
+    )
+
+
+def test_an_account_without_a_limit_makes_the_provider_one_without() -> None:
+    """Everything could go through that one."""
+    both = together(spec(accounts=(AccountSpec(rpm=60.0), AccountSpec())))
+    assert both.rpm is None
+    assert not limited(both)
+
+
+def test_a_large_limit_is_written_in_digits() -> None:
+    """Not as 3e+06."""
+    busy = Load(requests=600, input_tokens=3e9, output_tokens=0, latency_s=0.1, chain_s=1.0)
+    assert bound_of(spec(tpm=3_000_000.0), busy).constraint == "tokens/min 3000000"
 
 
 def test_the_slowest_account_decides_and_no_account_means_no_bound() -> None:

@@ -123,6 +123,14 @@ def test_a_raised_limit_ends_the_sweep_sooner_and_is_in_its_journal(program: Pro
     assert not socket_of(program).exists()
 
 
+def test_fewer_places_are_told_as_ours(program: Program) -> None:
+    """A status that named the sweep file would send people to the wrong place."""
+    with at_work(program):
+        ctl(program, "limit", "s", "sim", "concurrency", "2")
+        view = ctl(program, "status", "s")["limits"]["sim"]["limits"][0]
+        assert (view["name"], view["value"], view["source"]) == ("concurrency", 2, "control")
+
+
 def test_the_socket_is_its_owners_alone(program: Program) -> None:
     """Nobody else may read progress or slow a sweep down."""
     with at_work(program):
@@ -136,6 +144,7 @@ def test_what_cannot_be_done_is_one_clear_error(program: Program) -> None:
             (("pause", "s", "nobody"), "no account `nobody`"),
             (("limit", "s", "sim", "rps", "3"), "no such limit"),
             (("limit", "s", "sim", "rpm", "0"), "a limit is a number above 0"),
+            (("limit", "s", "sim", "concurrency", "4"), "cannot grow beyond 3"),
             (("status", "other"), "no run `other`"),
         ):
             said = program.run("ctl", *words)
@@ -153,3 +162,4 @@ def test_a_run_that_nobody_works_on_says_so(program: Program) -> None:
         said = program.run("ctl", "status", "s")
     assert said.code == 2
     assert "no run is at work" in said.err
+    assert "Error" not in said.err  # Python's own name for it helps nobody

@@ -50,7 +50,9 @@ app.add_typer(ctl.app, name="ctl", help="Look at a running sweep and steer it.")
 app.add_typer(cache.app, name="cache", help="The response cache: info, prune, clear.")
 app.add_typer(providers.app, name="providers", help="Providers: list, show, check.")
 app.add_typer(explain.app, name="explain-study", help="People compare two judges' explanations.")
-app.add_typer(data.app, name="data", help="Benchmarks: import, fetch, list, show, validate.")
+app.add_typer(
+    data.app, name="data", help="Benchmarks: import, fetch, list, show, validate, anchors."
+)
 data.app.command("anchors")(anchors.anchors)
 app.add_typer(rubrics.app, name="rubrics", help="How judges are asked: list, show.")
 

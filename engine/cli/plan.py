@@ -97,14 +97,16 @@ def say_plan(loaded: Loaded, options: Options, *, no_cache: bool, as_json: bool 
 
 
 def _print(loaded: Loaded, options: Options, prediction: Prediction) -> None:
+    from engine.figures import many
     from engine.reports import prediction as paper
 
     sweep, chosen = loaded.sweep, options.selection
     ids = [question.id for question in loaded.benchmark.questions for _ in question.turns]
     questions = len({ids[item] for item in chosen.items})
     typer.echo(
-        f"{printable(sweep.name)}: {len(chosen.models)} models x {questions} questions"
-        f" x {sweep.samples} samples, {len(sweep.judges)} judges"
+        f"{printable(sweep.name)}: {many(len(chosen.models), 'model')}"
+        f" x {many(questions, 'question')} x {many(sweep.samples, 'sample')},"
+        f" {many(len(sweep.judges), 'judge')}"
         f" on {printable(sweep.benchmark)}"
     )
     typer.echo(f"run folder: {printable(str(options.folder))}")

@@ -35,6 +35,7 @@ def status(
     """Say how far a run is, what failed, and how to go on. Works while it is running, too."""
     from cache.journal import at_work
     from data.codec import encode
+    from engine.figures import many
     from engine.results import counts_of
     from engine.rundir import find_run, read_run
 
@@ -47,8 +48,8 @@ def status(
     done = counts.answered + counts.truncated + counts.refused
     judged = counts.judged + counts.unscorable
     typer.echo(
-        f"{printable(sweep.name)}: {len(sweep.models)} models, {len(sweep.judges)} judges,"
-        f" {printable(sweep.benchmark)}  ({stored.folder})"
+        f"{printable(sweep.name)}: {many(len(sweep.models), 'model')},"
+        f" {many(len(sweep.judges), 'judge')}, {printable(sweep.benchmark)}  ({stored.folder})"
     )
     typer.echo(
         f"answers    {done:,} final ({counts.truncated:,} truncated, {counts.refused:,} refused)"

@@ -13,7 +13,7 @@ from data import codec
 from data.prices import PER_MILLION, Price
 from data.schema import ProviderSpec, Sweep
 from engine import figures
-from engine.bound import Bound, limited, slowest
+from engine.bound import Bound, limited, slowest, together
 from engine.budget import Scope
 from engine.cells import cut, fit, inert
 from engine.estimate import MIDDLE, Vocabulary
@@ -41,7 +41,7 @@ def request_lines(prediction: Prediction, sweep: Sweep) -> Iterator[str]:
         yield ""
         yield (
             f"{inert(provider.name)}{kind}: {sum(s.to_send for s in mine):,} requests"
-            f"  ({', '.join(_limits(provider))})  {inert(provider.base_url)}"
+            f"  ({', '.join(_limits(together(provider)))})  {inert(provider.base_url)}"
         )
         for share in mine:
             yield (
@@ -101,7 +101,9 @@ def time_lines(prediction: Prediction, sweep: Sweep) -> Iterator[str]:
     if least and likeliest and len(prediction.bounds) > 1:
         yield _time("the sweep", least, likeliest, cut(inert(likeliest.account), NAME))
     at_work = {bound.account for bound in prediction.bounds}
-    free = [inert(p.name) for p in sweep.providers if p.name in at_work and not limited(p)]
+    free = [
+        inert(p.name) for p in sweep.providers if p.name in at_work and not limited(together(p))
+    ]
     if free:
         yield cut(f"  no limit is known but calls in flight: {', '.join(free)}", COLUMNS)
     if any(b.assumed for b in (*prediction.bounds, *prediction.likely_bounds)):
@@ -229,8 +231,14 @@ def _bounds(low: Bound, likely: Bound) -> dict[str, Any]:
 
 def _limits(spec: ProviderSpec) -> list[str]:
     known = ((getattr(spec, name), word) for name, word in WORDS.items())
-    rates = [f"{limit:,g} {word}" for limit, word in known if limit]
-    return [f"{spec.concurrency} in flight", *(rates or ["no rate limit given"])]
+    rates = [f"{_plain(limit)} {word}" for limit, word in known if limit]
+    accounts = [f"{len(spec.accounts)} accounts"] if spec.accounts else []
+    return [*accounts, f"{spec.concurrency} in flight", *(rates or ["no rate limit given"])]
+
+
+def _plain(limit: float) -> str:
+    """3,000,000, and 0.5; never 3e+06."""
+    return f"{limit:,.0f}" if limit >= 1000 else f"{limit:g}"
 
 
 def _name(share: Share) -> str:

@@ -208,7 +208,7 @@ def _legend(judged: Judged) -> str:
     sampled = "questions" if judged.clusters is None else f"{judged.clusters} subcategories"
     asked = figures.count(one.questions)
     size = f"{asked} questions" if len(judged.rankings) == 1 else "the category's questions"
-    pairs = f"all {figures.count(one.family)} pairs"
+    pairs = "one pair" if one.family == 1 else f"all {figures.count(one.family)} pairs"
     where = "" if len(judged.rankings) == 1 else " of all categories"
     return (
         f"rank CI: over {figures.count(RESAMPLES)} resamples of the {sampled}. lead: over the next"
