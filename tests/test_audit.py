@@ -225,5 +225,6 @@ def test_anchors_are_judged_like_a_models_answers_and_audited(program: Program) 
     assert "reference" in shown.out
     assert "empty" in shown.out
     assert "expected 1 to 2" in shown.out
+    assert "Everything here is simulated" in shown.out
     assert program.run("audit", "nobody").code == 2
     assert program.run("data", "anchors", "nobody").code == 2

@@ -154,6 +154,8 @@ def test_what_cannot_be_is_refused_in_one_sentence(finished: Program) -> None:
         finished.run("rank", "s", "--judge", "nobody"), "no judge `nobody`", "CritiqueLLM", "panel"
     )
     refused(finished.run("rank", "s", "--judge", "panel", "--quorum", "4"), "quorum of 4 of 3")
+    refused(finished.run("rank", "s", "--quorum", "2"), "only a panel", "--judge panel")
+    refused(finished.run("rank", "s", "--panel", "median"), "only a panel", "--judge panel")
     refused(finished.run("rank", "no-run"), "no run `no-run`")
     refused(finished.run("compare", "s", "nobody", MODELS[0]), "no model `nobody`", MODELS[1])
     refused(finished.run("compare", "s", MODELS[0], MODELS[0]), "the same model twice")

@@ -39,7 +39,12 @@ def audit(
     if as_json:
         typer.echo(encode(found))
         return
+    simulated = any(provider.simulated for provider in stored.sweep.providers)
+    mark = " (simulated)" if simulated else ""
+    typer.echo(f"{printable(stored.sweep.name)}: {printable(stored.sweep.benchmark)}{mark}\n")
     _print(found)
+    if simulated:
+        typer.echo("\nEverything here is simulated: no model was asked and no judge has read it.")
 
 
 def _print(found: Audit) -> None:

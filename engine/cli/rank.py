@@ -104,6 +104,9 @@ def judged_by(
     stored: Stored, scores: Scores, judge: str | None, method: Method, quorum: int | None
 ) -> list[tuple[Grid, Disagreement | None]]:
     """The judges asked for, or the panel of all. Raises ConfigError for a judge that is not there."""
+    if judge != PANEL and (quorum is not None or method != "mean"):
+        flag = "--panel" if quorum is None else "--quorum"
+        raise ConfigError("only a panel has it", where=flag, how="add --judge panel")
     from engine.stats.grid import grids
     from engine.stats.panel import default_quorum, panel
 
