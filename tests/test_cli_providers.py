@@ -245,6 +245,28 @@ def test_one_account_without_a_key_does_not_hide_the_others(keyed: Program) -> N
     assert only.code == 0
 
 
+def test_each_account_of_a_provider_is_asked_with_its_own_key(keyed: Program) -> None:
+    """One of several keys may be the wrong one; advice names the table that there is."""
+    keys: list[str] = []
+
+    def play(body: dict[str, Any], key: str) -> Answer:
+        keys.append(key)
+        if "temperature" in body:
+            return complains(400, "Unsupported value: 'temperature' does not support 0.7")
+        return complains(401, "no", "invalid_api_key") if key.endswith("b") else says()
+
+    with scripted(play) as server:
+        own = "".join(f'[[providers.a.accounts]]\napi_key_env = "KEY_{k}"\n' for k in "AB")
+        text = account("a", server.url).replace("[[models]]", f"{own}[[models]]")
+        write(keyed, text.replace('api_key_env = "KEY_A"\n', "", 1))
+        ended = check(keyed, "--sweep", "s.toml")
+    assert ended.code == 3, ended
+    assert {key.removeprefix("Bearer ") for key in keys} == {KEY, KEY + "b"}
+    assert "a#1: answers" in ended.out
+    assert "a#2: Unauthorized" in ended.out
+    assert "[[providers.a.sampling]]" in ended.out
+
+
 def test_without_a_model_a_preset_is_only_asked_whether_it_is_there(keyed: Program) -> None:
     """An unknown model at a known key is good news; a key of the user's own file is found."""
     config = keyed.folder / "home" / "config" / "alignsweep"

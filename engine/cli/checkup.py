@@ -46,6 +46,8 @@ def probes_of(names: list[str], sweep: Path | None, model: str) -> list[Probe]:
 
 def _of_sweep(sweep: Path, names: list[str], model: str) -> list[Probe]:
     """Each account with the first model or judge that uses it."""
+    from data.catalog import accounts_of
+    from data.codec import replace
     from engine.answering import temperature_of
     from engine.checking import MAX_TOKENS, THINKING_TOKENS, Probe
     from engine.config import load
@@ -75,7 +77,11 @@ def _of_sweep(sweep: Path, names: list[str], model: str) -> list[Probe]:
             parameters=party.parameters,
             own_price=loaded.terms.own.get((stage, party.name)),
         )
-    return list(found.values())
+    return [
+        replace(probe, spec=account)
+        for probe in found.values()
+        for account in accounts_of(probe.spec)
+    ]
 
 
 def reachable(probes: list[Probe]) -> tuple[list[tuple[Probe, Endpoint]], list[Finding]]:
@@ -146,7 +152,8 @@ def _advice(account: str, rule: str) -> str:
     """What to write so that a refused parameter is no longer sent."""
     verb, _, name = rule.partition(" ")
     value = f'["{name}"]' if verb == "drop" else f'{{ {name} = "max_completion_tokens" }}'
-    return f"{name}; to mend it: [[providers.{account}.sampling]] {verb} = {value}"
+    table = account.partition("#")[0]  # NAME#1 is written under NAME
+    return f"{name}; to mend it: [[providers.{table}.sampling]] {verb} = {value}"
 
 
 def _limit(seen: LimitSeen) -> str:
