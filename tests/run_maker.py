@@ -195,7 +195,7 @@ class Maker:
         mark = self.mark(trial)
         if mark is None:
             return Judgment(trial=trial, asks=asks)
-        dimensions = {name: mark for name in DIMENSIONS}
+        dimensions = dict.fromkeys(DIMENSIONS, mark)
         return Judgment(trial=trial, asks=asks, verdict=Verdict(mark, dimensions), compat=mark)
 
     def _reply(self, text: str, stop: StopReason) -> Response:
