@@ -78,6 +78,10 @@ class Dossier:
     def state(self, number: int) -> State:
         return State(self.states[number])
 
+    def failed(self) -> Iterator[int]:
+        """Trials that ended in an error and were not mended later."""
+        return (n for n, state in enumerate(self.states) if state == State.FAILED)
+
     def texts(self) -> Texts:
         """The journal, opened for reading single records; close it (or use `with`)."""
         return Texts(self.run.folder / "journal.jsonl", self._offsets, self._lengths)

@@ -65,7 +65,8 @@ def questions(
 def default_mark(trial: Trial) -> float | None:
     """A score from 1 to 10 that depends on everything, and on the model most."""
     place = len(trial.model) % 7
-    luck = (int(trial.question_id) * 7 + place * 3 + len(trial.judge)) % 5
+    asked = sum(map(ord, str(trial.question_id)[:40]))
+    luck = (asked * 7 + place * 3 + len(trial.judge)) % 5
     return float(min(10, 1 + place + luck))
 
 
@@ -112,14 +113,12 @@ class Maker:
             rubric_sha256={"r": "cd" * 32, "p": "ef" * 32},
             temperatures={"": 0.7},
             models=tuple(ModelSpec(name=m, provider="east", model=f"id of {m}") for m in models),
-            judges=tuple(
-                [
-                    *(JudgeSpec(name=j, provider="west", model=j, rubric="r") for j in judges),
-                    *(
-                        JudgeSpec(name=j, provider="west", model=j, rubric="p", pairwise=True)
-                        for j in pairwise
-                    ),
-                ]
+            judges=(
+                *(JudgeSpec(name=j, provider="west", model=j, rubric="r") for j in judges),
+                *(
+                    JudgeSpec(name=j, provider="west", model=j, rubric="p", pairwise=True)
+                    for j in pairwise
+                ),
             ),
             providers=(
                 ProviderSpec(name="east", api="openai-chat", base_url="https://east.invalid/v1"),

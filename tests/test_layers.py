@@ -27,6 +27,7 @@ DOORMEN = {
     "aiolimiter": {"engine/limits.py"},
     "anyio": {"engine/", "providers/"},
     "genai_prices": {"data/prices.py"},
+    "matplotlib": {"engine/reports/plots/"},
     "msgspec": {"data/codec.py", "data/schema.py"},
     "numpy": {"engine/agreement/", "engine/stats/"},
     "orjson": {"data/codec.py"},
@@ -34,6 +35,7 @@ DOORMEN = {
     "rich": {"engine/console.py", "engine/frame.py", "engine/reports/terminal.py"},
     "typer": {"engine/cli/"},
     "uvloop": {"engine/runtime.py"},
+    "xlsxwriter": {"engine/reports/cells_xlsx.py"},
     "zstandard": {"cache/responses.py"},
 }
 

@@ -233,7 +233,8 @@ def test_every_hostile_answer_is_shown_exactly_as_it_was(
         page.until("document.querySelectorAll('#drawer .prose').length >= 4")
         page.see("() => document.querySelectorAll('#drawer .more').forEach((b) => b.click())")
         shown = page.see(
-            "() => [...document.querySelectorAll('#drawer .prose')].map((p) => JSON.stringify(p.textContent))"
+            """() => [...document.querySelectorAll('#drawer .prose')]
+                .map((p) => JSON.stringify(p.textContent))"""
         )
         texts = [json.loads(text) for text in shown]
         assert texts[0] == question.text
@@ -429,7 +430,8 @@ def test_a_count_of_two_judges_leads_to_its_questions(opened: Opened) -> None:
     opened.until("location.hash.startsWith('#questions?pair=')")
     hits = opened.see(
         """() => questions.rows.flatMap((place) => [...index.models.keys()].filter((m) =>
-            questions.filter.pair.every(([j, v]) => Math.floor(scoreAt(place, m, j) + 0.5) === v))).length"""
+            questions.filter.pair.every(([j, v]) => Math.floor(scoreAt(place, m, j) + 0.5) === v)))
+            .length"""
     )
     assert hits == n
 
@@ -437,7 +439,8 @@ def test_a_count_of_two_judges_leads_to_its_questions(opened: Opened) -> None:
 def test_a_column_sorts_both_ways(opened: Opened) -> None:
     """By its unrounded values."""
     opened.go("#lead/0")
-    order = "[...document.querySelectorAll('.board')[0].tBodies[0].rows].map((r) => Number(r.querySelector('.total').dataset.v))"
+    order = """[...document.querySelectorAll('.board')[0].tBodies[0].rows]
+        .map((r) => Number(r.querySelector('.total').dataset.v))"""
     button = "document.querySelectorAll('.board')[0].tHead.querySelector('.total button')"
     opened.see(f"{button}.click()")
     down = opened.see(order)
@@ -470,7 +473,8 @@ def test_everything_that_can_be_used_has_a_name_and_tables_have_heads(opened: Op
         opened.page.wait_for_timeout(80)
         nameless = opened.see(
             """() => [...document.querySelectorAll('button, input, select')].filter((n) => n.offsetParent
-                && !(n.innerText || n.getAttribute('aria-label') || n.title || '').trim()).map((n) => n.outerHTML)"""
+                && !(n.innerText || n.getAttribute('aria-label') || n.title || '').trim())
+                .map((n) => n.outerHTML)"""
         )
         assert nameless == [], tab
         headless = opened.see(
@@ -593,7 +597,8 @@ def test_print_has_every_table_and_not_the_matrix(browser: Any, report: Path) ->
     page = page_of(browser).open(report, "#questions")
     page.page.emulate_media(media="print")
     shown = page.see(
-        "() => [...document.querySelectorAll('main > section')].filter((s) => s.offsetHeight > 40).map((s) => s.id)"
+        """() => [...document.querySelectorAll('main > section')]
+            .filter((s) => s.offsetHeight > 40).map((s) => s.id)"""
     )
     assert shown == ["v-lead", "v-dim", "v-judges", "v-duels", "v-run"]
     assert page.see("[...document.querySelectorAll('.board')].every((t) => t.offsetHeight > 60)")

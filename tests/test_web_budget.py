@@ -39,7 +39,9 @@ def full_size() -> Maker:
         return int(trial.question_id) * 97 + len(trial.model) * 1009 + len(trial.judge)
 
     maker = Maker(
-        questions(683), models=[f"model-{'x' * i}" for i in range(17)], name="alignbench at full size"
+        questions(683),
+        models=[f"model-{'x' * i}" for i in range(17)],
+        name="alignbench at full size",
     )
     maker.answer = lambda trial: long[place(trial) % 4001]
     maker.verdict = lambda trial: short[place(trial) % 8009]
@@ -87,7 +89,9 @@ def test_the_file_is_small_enough_and_is_written_without_holding_its_texts(
 def test_it_is_seen_and_usable_at_once(opened: Opened) -> None:
     """First paint within 300 ms, usable within one second."""
     paint = opened.see("performance.getEntriesByName('first-contentful-paint')[0].startTime")
-    ready = opened.see("performance.timing.domContentLoadedEventEnd - performance.timing.navigationStart")
+    ready = opened.see(
+        "performance.timing.domContentLoadedEventEnd - performance.timing.navigationStart"
+    )
     assert paint <= 300 * SLACK
     assert ready <= 1000 * SLACK
 
@@ -146,7 +150,9 @@ def test_the_matrix_stays_small(opened: Opened) -> None:
     """Below 2,000 nodes, wherever it is scrolled to; the row that is asked for is there."""
     opened.go("#lead").go("#questions")
     opened.see("document.getElementById('matrix').scrollTop = 400 * 28")
-    opened.until("[...document.querySelectorAll('#rows .q b')].some((b) => b.textContent === '405')")
+    opened.until(
+        "[...document.querySelectorAll('#rows .q b')].some((b) => b.textContent === '405')"
+    )
     assert opened.see("document.querySelectorAll('#matrix *').length") <= 2000
 
 

@@ -41,6 +41,6 @@ def write_large(
         from engine.reports import workbook
 
         return [workbook.write(dossier, place, partial=partial)]
-    from engine.reports import plots
+    from engine.reports.plots import files
 
-    return plots.write(dossier, place, kind, partial=partial)
+    return files.write(dossier, place, kind, partial=partial)

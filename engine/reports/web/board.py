@@ -6,12 +6,13 @@ and what the other judges say, all in one row. `data-v` on a cell is the unround
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from data.schema import Struct
 from engine import figures
 from engine.dossier import Dossier
+from engine.reports.overview import money_of
 from engine.reports.table import Entry, Head, Sheet
 from engine.reports.uncertainty import Interval, Intervals
 from engine.reports.web.axis import Axis, axis_for, heat, tick_text
@@ -201,12 +202,6 @@ def _range(low: int | None, high: int | None) -> str:
     if low is None or high is None:
         return figures.NONE
     return str(low) if low == high else f"{low}–{high}"
-
-
-def money_of(booked: Mapping[str, int], unpriced: int = 0) -> str:
-    """`USD 4.10`, a sum per currency, or – where no price is known."""
-    parts = [figures.money(nano, code) for code, nano in sorted(booked.items())]
-    return " + ".join(parts) + (" +?" if unpriced and parts else "") or figures.NONE
 
 
 # --- dot and whisker ---------------------------------------------------------------------------

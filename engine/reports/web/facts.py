@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -11,8 +10,9 @@ from data.schema import Sweep
 from engine import figures
 from engine.dossier import Dossier
 from engine.parties import Party
+from engine.reports.overview import money_of, overview
 from engine.reports.web.axis import heat
-from engine.reports.web.board import Board, money_of
+from engine.reports.web.board import Board
 from engine.reports.web.markup import Markup, join, tag
 from engine.reports.web.sections import head, table
 from engine.reports.web.words import glossed, label
@@ -46,58 +46,6 @@ def _overview(dossier: Dossier) -> Markup:
         "dl",
         *(tag("div", label(key, "dt"), tag("dd", value)) for key, value in overview(dossier)),
         class_="facts",
-    )
-
-
-def overview(dossier: Dossier) -> Iterator[tuple[str, str]]:
-    """(word, value) of what stands at the head of every report."""
-    run, sweep, plan = dossier.run, dossier.run.sweep, dossier.plan
-    yield "name", sweep.name
-    yield "benchmark", f"{run.benchmark.title or run.benchmark.name} ({sweep.benchmark})"
-    yield "question_file", f"sha256 {sweep.benchmark_sha256 or figures.NONE}"
-    yield "sweep_digest", dossier.run.header.digest
-    yield "run_id", run.header.run_id
-    yield "engine", run.header.engine
-    for i, session in enumerate(dossier.sessions):
-        changes = f"  {'; '.join(session.changes)}" if session.changes else ""
-        yield "changed" if i else "started", moment(session.t_s) + changes
-    times = [*dossier.timeline.answers, *dossier.timeline.judgments]
-    if times:
-        yield "took", figures.span(max(times) - dossier.sessions[0].t_s)
-    yield "answers", f"{_final(dossier, 'generate'):,} / {plan.answers:,}"
-    if plan.judgments:
-        yield "judgments", f"{_final(dossier, 'judge'):,} / {plan.judgments:,}"
-    yield "money", money_of(total_money(dossier), sum(p.unpriced for p in dossier.parties))
-    yield "samples", f"{sweep.samples} × {sweep.repeats}"
-    yield "seed", str(sweep.seed)
-    temperatures = (f"{name or '*'} {value:g}" for name, value in sweep.temperatures.items())
-    yield "temperatures", ", ".join(temperatures) or figures.NONE
-    for name, sha in sweep.rubric_sha256.items():
-        yield "rubric", f"{name}  sha256 {sha}"
-
-
-def total_money(dossier: Dossier) -> dict[str, int]:
-    """All parties together, by currency."""
-    whole: Counter[str] = Counter()
-    for party in dossier.parties:
-        whole.update(party.booked)
-    return dict(whole)
-
-
-def moment(t_s: float) -> str:
-    """An instant in UTC, so that a report is the same wherever it is made."""
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(t_s))
-
-
-def _final(dossier: Dossier, stage: str) -> int:
-    """Trials of a stage that have come to an end other than an error."""
-    open_ = ("pending", "failed", "active")
-    return sum(
-        n
-        for party in dossier.parties
-        if party.stage == stage
-        for state, n in party.states.items()
-        if state not in open_
     )
 
 

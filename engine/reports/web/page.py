@@ -17,12 +17,13 @@ from engine import figures
 from engine.cells import inert
 from engine.dossier import Dossier
 from engine.judge_pairs import judge_pairs
+from engine.reports.overview import moment
 from engine.reports.table import duel_sheets, sheets
 from engine.reports.uncertainty import Intervals, intervals
 from engine.reports.web.assets import SCRIPTS, asset
 from engine.reports.web.blocks import Which, blocks
 from engine.reports.web.board import Board, leaderboard
-from engine.reports.web.facts import moment, run_facts
+from engine.reports.web.facts import run_facts
 from engine.reports.web.index import index, script_safe
 from engine.reports.web.markup import Markup, join, tag
 from engine.reports.web.notes import note
