@@ -45,7 +45,7 @@ def leaderboard(sheet: Sheet, sure: Intervals) -> Any:
 
 def categories(sheet: Sheet) -> Any:
     """Every column of the table as a heat map, its number in every cell."""
-    rows = [[v for v in e.values] for e in sheet.entries]
+    rows = [list(e.values) for e in sheet.entries]
     values = [v for row in rows for v in row if v is not None]
     found, axes = figure(2.4 + 0.62 * len(sheet.heads), 1.2 + 0.27 * len(rows))
     numbers = [[float("nan") if v is None else v for v in row] for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -48,14 +49,14 @@ def _plots(dossier: Dossier, partial: bool) -> Iterator[tuple[str, Draw]]:
     for sheet in found:
         own = names[sheet.judge]
         if any(e.total is not None for e in sheet.entries):
-            yield f"leaderboard-{own}", lambda sheet=sheet: drawings.leaderboard(sheet, sure)
-            yield f"cost-{own}", lambda sheet=sheet: drawings.cost(sheet, dossier)
+            yield f"leaderboard-{own}", functools.partial(drawings.leaderboard, sheet, sure)
+            yield f"cost-{own}", functools.partial(drawings.cost, sheet, dossier)
         if any(v is not None for e in sheet.entries for v in e.values):
-            yield f"categories-{own}", lambda sheet=sheet: drawings.categories(sheet)
+            yield f"categories-{own}", functools.partial(drawings.categories, sheet)
     for pair in judge_pairs(dossier):
         name = f"judges-{names[pair.first]}-{names[pair.second]}"
-        yield name, lambda pair=pair: drawings.judges(pair)
-    yield "progress", lambda: drawings.progress(dossier)
+        yield name, functools.partial(drawings.judges, pair)
+    yield "progress", functools.partial(drawings.progress, dossier)
 
 
 def _need_font(dossier: Dossier) -> None:
