@@ -108,5 +108,5 @@ lock:                   ## resolve both locks anew (UPGRADE=1 takes newer versio
 	@rm -rf .venv-lock
 
 clean:                  ## remove what make made (never runs/)
-	@rm -rf .venv .venv-lock .venv-counterparts dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .venv-lock .venv-counterparts .venv-aimock dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	@find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
