@@ -87,8 +87,7 @@ def test_the_counts_of_what_waits_add_up_to_what_is_unfinished(program: Program)
         status = ctl(program, "status", "s")
         assert sum(group["count"] for group in status["waiting"]) == 144 - done_in(status)
         assert all(group["why"] for group in status["waiting"])
-        reasons = " ".join(group["why"] for group in status["waiting"])
-        assert "a reply" in reasons
+        assert {group["where"] for group in status["waiting"]} <= {"sim", ""}
         shown = program.run("ctl", "status", "s").out
         assert "what the unfinished trials wait for" in shown
 
@@ -151,6 +150,28 @@ def test_what_cannot_be_done_is_one_clear_error(program: Program) -> None:
             assert said.code == 2
             assert reason in said.err
         assert process.poll() is None
+
+
+def test_a_run_can_be_watched_from_another_terminal_to_its_end(program: Program) -> None:
+    """The same lines as its own; when it has ended, where it stands."""
+    with at_work(program) as process:
+        ctl(program, "limit", "s", "sim", "rpm", "100000")
+        seen = program.run("watch", "s", "--progress", "plain", timeout_s=60)
+        assert process.wait(timeout=30) == 0
+    assert seen.code == 0
+    assert "judged" in seen.err
+    assert "judgments  72 final" in seen.out
+
+
+def test_watching_what_nobody_works_on_says_where_it_stands(program: Program) -> None:
+    """And a run that is none is an error."""
+    with at_work(program) as process:
+        process.kill()
+        process.wait()
+    seen = program.run("watch", "s")
+    assert (seen.code, "no process is at work" in seen.err) == (0, True)
+    assert "answers" in seen.out
+    assert program.run("watch", "nobody").code == 2
 
 
 def test_a_run_that_nobody_works_on_says_so(program: Program) -> None:

@@ -34,6 +34,7 @@ from engine.cli import (
     rubrics,
     run,
     simulate,
+    watch,
 )
 
 app = typer.Typer(
@@ -44,7 +45,20 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, plan, rehearse, init, report, rank, compare, agree, audit, simulate, demo):
+for command in (
+    run,
+    watch,
+    plan,
+    rehearse,
+    init,
+    report,
+    rank,
+    compare,
+    agree,
+    audit,
+    simulate,
+    demo,
+):
     command.register(app)
 app.add_typer(ctl.app, name="ctl", help="Look at a running sweep and steer it.")
 app.add_typer(cache.app, name="cache", help="The response cache: info, prune, clear.")

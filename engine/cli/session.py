@@ -24,6 +24,7 @@ from data.text import printable
 if TYPE_CHECKING:
     from engine.bootstrap import Outcome
     from engine.config import Loaded
+    from engine.console import Choice
     from engine.events import Progress
     from engine.session import Session
     from engine.streams import Options
@@ -98,19 +99,26 @@ def forked(loaded: Loaded, name: str | None) -> Loaded:
 # --- console -----------------------------------------------------------------------------------
 
 
-def _viewer(
-    mode: str, ascii_only: bool, virtual: bool
-) -> Callable[[Callable[[], Progress]], Coroutine[Any, Any, None]]:
-    """The console of this session. On virtual time nobody could watch it live."""
-    from engine.console import Mode, choose, show
-    from engine.figures import wall_clock
+def choose_console(mode: str, *, ascii_only: bool, virtual: bool = False) -> Choice:
+    """How this terminal is to be shown a run. Raises ConfigError for a mode that there is not."""
+    from engine.console import Mode, choose
 
     if mode not in get_args(Mode):
         raise ConfigError(
             f"no progress mode `{mode}`", where="--progress", how=", ".join(get_args(Mode))
         )
     wanted: Any = "plain" if virtual and mode in ("auto", "full") else mode
-    choice = choose(wanted, stream=sys.stderr, env=os.environ, ascii_only=ascii_only)
+    return choose(wanted, stream=sys.stderr, env=os.environ, ascii_only=ascii_only)
+
+
+def _viewer(
+    mode: str, ascii_only: bool, virtual: bool
+) -> Callable[[Callable[[], Progress]], Coroutine[Any, Any, None]]:
+    """The console of this session. On virtual time nobody could watch it live."""
+    from engine.console import show
+    from engine.figures import wall_clock
+
+    choice = choose_console(mode, ascii_only=ascii_only, virtual=virtual)
 
     async def view(latest: Callable[[], Progress]) -> None:
         epoch = time.time() - asyncio.get_running_loop().time()
