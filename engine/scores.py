@@ -17,8 +17,8 @@ Pure arithmetic over records; nothing here is rounded or printed. The rules:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import Literal, Protocol
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any, Literal, Protocol, TypeVar
 
 from data.errors import DataError
 from data.schema import (
@@ -142,6 +142,7 @@ class Scores(Struct, frozen=True, kw_only=True):
 Slot = tuple[QuestionId, int, int, int]
 """(question, turn, sample, repeat): one judgment of one model by one judge."""
 AnswerSlot = tuple[QuestionId, int, int]
+H = TypeVar("H", bound=Hashable)
 
 
 class _Verdicts:
@@ -171,6 +172,8 @@ class _Intake:
         self.verdicts: dict[tuple[str, str], _Verdicts] = {}
         self.kinds: set[bool] = set()
         self.ignored = 0
+        self._same: dict[Hashable, Any] = {}
+        """One object for all that is equal: most models share their slots, and many verdicts are alike."""
 
     def add(self, record: Result) -> None:
         trial = record.trial
@@ -189,7 +192,7 @@ class _Intake:
     def _add_answer(self, record: Result) -> None:
         trial = record.trial
         states = self.answers.setdefault(trial.model, _Answers()).states
-        slot = (trial.question_id, trial.turn, trial.sample)
+        slot = self._one((trial.question_id, trial.turn, trial.sample))
         if not isinstance(record, Answer):
             states[slot] = "failed"
             return
@@ -201,14 +204,26 @@ class _Intake:
     def _add_judgment(self, record: Result) -> None:
         trial = record.trial
         known = self.verdicts.setdefault((trial.judge, trial.model), _Verdicts())
-        slot = _slot(trial)
+        slot = self._one(_slot(trial))
         if not isinstance(record, Judgment):
             known.failed.add(slot)
             known.judged.pop(slot, None)
             return
         known.failed.discard(slot)
-        known.judged[slot] = (record.verdict, record.compat)
+        known.judged[slot] = self._mark(record.verdict, record.compat)
         self.kinds.update(ask.simulated for ask in record.asks)
+
+    def _mark(self, verdict: Verdict | None, compat: float) -> tuple[Verdict | None, float]:
+        """What a table is made of, as far as it is looked at: scores, and those of dimensions."""
+        if verdict is None:
+            return None, compat
+        seen = (verdict.score, tuple(verdict.dimensions.items()), compat)
+        mark: tuple[Verdict, float] = self._same.setdefault(seen, (verdict, compat))
+        return mark
+
+    def _one(self, value: H) -> H:
+        same: H = self._same.setdefault(value, value)
+        return same
 
 
 # --- public ------------------------------------------------------------------------------------
