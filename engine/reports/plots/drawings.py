@@ -66,7 +66,7 @@ def categories(sheet: Sheet) -> Any:
     return found
 
 
-def judges(pair: JudgePair) -> Any:
+def judges(pair: JudgePair, *, simulated: bool) -> Any:
     """How often the one judge gave one score and the other another."""
     values = [v for a, b, _ in pair.counts for v in (a, b)]
     low, high = int(min(values)), int(max(values))
@@ -90,7 +90,7 @@ def judges(pair: JudgePair) -> Any:
     same, near = figures.percent(pair.same), figures.percent(pair.near)
     axes.set_title(
         f"{figures.count(pair.n)} answers: same score {same}, within one {near},\n"
-        f"r {figures.score(pair.pearson)}, shift {pair.shift:+.2f}",
+        f"r {figures.score(pair.pearson)}, shift {pair.shift:+.2f}{_marked(simulated)}",
         fontsize=9,
         fontweight="normal",
     )
@@ -121,7 +121,7 @@ def cost(sheet: Sheet, dossier: Dossier) -> Any | None:
     axes.set_axisbelow(True)
     axes.set_xlabel(f"cost of the answers, {codes.pop()}")
     axes.set_ylabel("total")
-    axes.margins(x=0.18, y=0.08)
+    axes.margins(x=0.1, y=0.08)
     found.draw_without_rendering()
     _name_points(axes, points)
     axes.set_title(label(sheet.title, 80))
@@ -156,11 +156,15 @@ def progress(dossier: Dossier) -> Any | None:
     axes.yaxis.set_major_formatter(lambda value, _: figures.count(int(value)))
     axes.set_xlabel("minutes since the start")
     axes.set_ylabel("replies")
-    axes.set_title(label(dossier.run.sweep.name, 60))
+    axes.set_title(label(dossier.run.sweep.name, 60) + _marked(dossier.scores.simulated))
     return found
 
 
 # --- pieces ------------------------------------------------------------------------------------
+
+
+def _marked(simulated: bool) -> str:
+    return " (simulated)" if simulated else ""
 
 
 def _blues() -> Any:
@@ -185,27 +189,33 @@ def _front(points: Sequence[tuple[float, float, str]]) -> list[tuple[float, floa
 
 
 def _name_points(axes: Any, points: Sequence[tuple[float, float, str]]) -> None:
-    """Names to the right of their dots, moved up where they would lie on one another."""
+    """Names beside their dots (inside the frame), moved up where they would lie on one another."""
     taken: list[tuple[float, float, float]] = []
+    right = axes.bbox.x1
     for x, y, name in sorted(points, key=lambda p: p[1]):
-        left, middle = axes.transData.transform((x, y))
-        width = 7 * sum(1.9 if ord(c) > 0x2E7F else 1 for c in name)
+        dot, middle = axes.transData.transform((x, y))
+        width = 12 + 5.3 * sum(1.9 if ord(c) > 0x2E7F else 1 for c in name)
+        begin = dot if dot + width < right else dot - width
         shift = 0.0
         while any(
-            abs(middle + shift - other) < 13 and left < end and begin < left + width
-            for other, begin, end in taken
+            abs(middle + shift - other) < 13 and begin < end and start < begin + width
+            for other, start, end in taken
         ):
             shift += 4
-        taken.append((middle + shift, left, left + width))
-        axes.annotate(
+        taken.append((middle + shift, begin, begin + width))
+        said = axes.annotate(
             name,
             (x, y),
-            (7, shift * 0.72),
+            (7 if begin == dot else -7, shift * 0.72),
             textcoords="offset points",
+            ha="left" if begin == dot else "right",
             va="center",
             fontsize=8,
             color=DIM,
+            zorder=1.5,
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6},
         )
+        said.set_in_layout(False)
 
 
 def _thinned(times: Sequence[float]) -> tuple[list[float], list[int]]:

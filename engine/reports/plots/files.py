@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
+from functools import partial as bound
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,14 +49,14 @@ def _plots(dossier: Dossier, partial: bool) -> Iterator[tuple[str, Draw]]:
     for sheet in found:
         own = names[sheet.judge]
         if any(e.total is not None for e in sheet.entries):
-            yield f"leaderboard-{own}", functools.partial(drawings.leaderboard, sheet, sure)
-            yield f"cost-{own}", functools.partial(drawings.cost, sheet, dossier)
+            yield f"leaderboard-{own}", bound(drawings.leaderboard, sheet, sure)
+            yield f"cost-{own}", bound(drawings.cost, sheet, dossier)
         if any(v is not None for e in sheet.entries for v in e.values):
-            yield f"categories-{own}", functools.partial(drawings.categories, sheet)
+            yield f"categories-{own}", bound(drawings.categories, sheet)
     for pair in judge_pairs(dossier):
         name = f"judges-{names[pair.first]}-{names[pair.second]}"
-        yield name, functools.partial(drawings.judges, pair)
-    yield "progress", functools.partial(drawings.progress, dossier)
+        yield name, bound(drawings.judges, pair, simulated=dossier.scores.simulated)
+    yield "progress", bound(drawings.progress, dossier)
 
 
 def _need_font(dossier: Dossier) -> None:
