@@ -85,6 +85,7 @@ def test_help_lists_every_command(program: Program) -> None:
         "init",
         "status",
         "report",
+        "diff",
         "export",
         "demo",
     ):
