@@ -57,7 +57,9 @@ function tabs(view) {
   byId("tabs").replaceChildren(...usable.map((key) => el("button", {
     type: "button", "aria-current": key === view ? "page" : null, onclick: () => go(`#${key}`),
   }, t(VIEWS[key].word))));
-  if (had) byId("tabs").querySelector("[aria-current]").focus();
+  const now = byId("tabs").querySelector("[aria-current]");
+  now.scrollIntoView({ block: "nearest", inline: "nearest" });
+  if (had) now.focus();
 }
 
 // --- language, light and dark -------------------------------------------------------------------

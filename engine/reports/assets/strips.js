@@ -32,7 +32,7 @@ function showDimensions(parts, query) {
 }
 
 function strips(sheet, picked) {
-  const width = Math.min(1100, Math.max(340, byId("strips").clientWidth || 900));
+  const width = Math.min(1240, Math.max(340, byId("strips").clientWidth || 900));
   const narrow = width < 640;
   const left = narrow ? 8 : 190;
   const top = narrow ? 20 : 0;
@@ -56,7 +56,7 @@ function strips(sheet, picked) {
       marks.push(svg("circle", { cx: x(e.dimensions[d][0]), cy: y, r: 4, class: "grey" },
         svg("title", {}, `${index.models[e.m]} ${score(e.dimensions[d][0])}, n ${count(e.dimensions[d][1])}`)));
     }
-    marks.push(...labelled(dots.filter((e) => picked.includes(e.m)), d, picked, x, y));
+    marks.push(...labelled(dots.filter((e) => picked.includes(e.m)), d, picked, x, y, width));
   });
   return svg("svg", {
     class: "strips", width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": t("dimensions"),
@@ -64,21 +64,22 @@ function strips(sheet, picked) {
 }
 
 /** Chosen dots with their names, in the first lane above or below where two do not touch. */
-function labelled(entries, d, picked, x, y) {
+function labelled(entries, d, picked, x, y, width) {
   const ordered = [...entries].sort((a, b) => a.dimensions[d][0] - b.dimensions[d][0]);
   const ends = LANES.map(() => -Infinity);
   const marks = [];
   for (const e of ordered) {
     const k = picked.indexOf(e.m) + 1;
     const at = x(e.dimensions[d][0]);
-    const text = `${short(index.models[e.m])} ${score(e.dimensions[d][0])}`;
+    const text = `${short(index.models[e.m], width < 640 ? 10 : 20)} ${score(e.dimensions[d][0])}`;
     const half = widthOf(text) / 2;
-    const lane = ends.findIndex((end) => at - half > end + 8);
+    const middle = Math.max(half, Math.min(at, width - half - 2));
+    const lane = ends.findIndex((end) => middle - half > end + 8);
     marks.push(svg("circle", { cx: at, cy: y, r: 5.5, class: `f${k}` },
       svg("title", {}, `${index.models[e.m]} ${score(e.dimensions[d][0])}, n ${count(e.dimensions[d][1])}`)));
     if (lane < 0) continue;
-    ends[lane] = at + half;
-    marks.push(svg("text", { x: at, y: y + LANES[lane], "text-anchor": "middle", class: `strip-label f${k}` }, text));
+    ends[lane] = middle + half;
+    marks.push(svg("text", { x: middle, y: y + LANES[lane], "text-anchor": "middle", class: `strip-label f${k}` }, text));
   }
   return marks;
 }
@@ -90,4 +91,4 @@ function widthOf(text) {
   return pen.measureText(text).width;
 }
 
-const short = (name) => (name.length > 18 ? `${name.slice(0, 17)}…` : name);
+const short = (name, most) => (name.length > most ? `${name.slice(0, most - 1)}…` : name);

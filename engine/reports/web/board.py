@@ -17,7 +17,7 @@ from engine.reports.table import Entry, Head, Sheet
 from engine.reports.uncertainty import Interval, Intervals
 from engine.reports.web.axis import Axis, axis_for, heat, tick_text
 from engine.reports.web.markup import Markup, drawing, tag
-from engine.reports.web.words import glossed, label
+from engine.reports.web.words import glossed, label, words
 
 PLOT, ROW = 160, 22
 """Units of the whisker column: its width and a row's height."""
@@ -73,7 +73,7 @@ def _head_row(board: Board, number: int, axis: Axis) -> Markup:
     cells += [_head("interval", "num") if sure else None, tag("td", _scale(axis), class_="plot")]
     first = {heads[0].name for _, heads in _grouped(board, sheet)}
     cells += [_category_head(board, head, head.name in first) for head in sheet.heads]
-    cells += [_head("scored", "num far"), _cost_head(board)]
+    cells += [_head("n", "num far"), _cost_head(board)]
     cells += [
         tag(
             "th",
@@ -126,9 +126,7 @@ def _row(board: Board, number: int, entry: Entry, axis: Axis, span: tuple[float,
     if sheet.other_policy:
         cells.append(_number(entry.other_total, "num dim"))
     if sure:
-        bounds = f"{figures.score(interval.low)}–{figures.score(interval.high)}"
-        shown = figures.NONE if interval.low is None or interval.high is None else bounds
-        cells.append(tag("td", shown, class_="num dim", data_v=interval.low))
+        cells.append(_half(entry.total, interval))
     cells.append(tag("td", _whisker(entry.total, interval, axis), class_="plot"))
     cells += list(_values(board, sheet, entry, span))
     cells += [_scored(entry), _cost(board, entry), *_others(board, number, entry)]
@@ -174,7 +172,9 @@ def _cost(board: Board, entry: Entry) -> Markup:
 
 def _cost_head(board: Board) -> Markup:
     """Of the answers; the currency stands here where there is only one."""
-    return tag("th", label("cost"), f" {_currency(board)}".rstrip(), scope="col", class_="num")
+    shown = _currency(board) or label("cost")
+    said = " / ".join(words()["cost_long"])
+    return tag("th", shown, scope="col", class_="num", title=said)
 
 
 def _currency(board: Board) -> str:
@@ -191,6 +191,15 @@ def _others(board: Board, number: int, entry: Entry) -> Iterator[Markup]:
 
 def _number(value: float | None, class_: str, **more: Any) -> Markup:
     return tag("td", figures.score(value), class_=class_, data_v=value, **more)
+
+
+def _half(total: float | None, interval: Interval) -> Markup:
+    """`±0.13`, the longer half of the interval, which stands in the title."""
+    if total is None or interval.low is None or interval.high is None:
+        return tag("td", figures.NONE, class_="num dim")
+    half = max(total - interval.low, interval.high - total)
+    bounds = f"{figures.score(interval.low)} – {figures.score(interval.high)}"
+    return tag("td", f"±{figures.score(half)}", class_="num dim", data_v=half, title=bounds)
 
 
 def _first(entry: Entry) -> int | None:
@@ -241,8 +250,10 @@ def _whisker(total: float | None, interval: Interval, axis: Axis) -> Markup:
         for t in axis.ticks
     ]
     if total is not None and interval.low is not None and interval.high is not None:
-        ends = axis.place(interval.low), axis.place(interval.high)
-        marks.append(tag("line", x1=ends[0], x2=ends[1], y1=middle, y2=middle, class_="ci"))
+        left, right = axis.place(interval.low), axis.place(interval.high)
+        band = {"x": left, "y": middle - 5, "width": round(right - left, 1)}
+        marks.append(tag("rect", **band, height=10, rx=2, class_="ci"))
     if total is not None:
-        marks.append(tag("circle", cx=axis.place(total), cy=middle, r=4, class_="dot"))
+        size = 4 if interval.low is None else 2.4
+        marks.append(tag("circle", cx=axis.place(total), cy=middle, r=size, class_="dot"))
     return drawing(PLOT, ROW, *marks, class_="whisker")

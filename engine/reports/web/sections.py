@@ -140,7 +140,7 @@ def _bar(share: float, width: int = 160) -> Markup:
 def duel(sheet: DuelSheet, found: DuelTable) -> Markup:
     """One pairwise judge's table: wins, ties and losses as one bar, then as figures."""
     cells = [head(key, "name" if key == "model" else "num") for key in _DUEL_KEYS]
-    cells += [head("decided_rate"), tag("td")]
+    cells += [head("decided_rate"), head("wins_ties_losses", "name")]
     rows = []
     for row, counts in zip(sheet.rows, found.rows, strict=True):
         rank, model, *rest = row
