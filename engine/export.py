@@ -13,7 +13,10 @@ from engine.rundir import Stored
 
 
 def export_alignbench(run: Stored, folder: Path) -> list[Path]:
-    """AlignBench's own record format, one file per model. Returns the files written."""
+    """AlignBench's own record format, one file per model. Returns the files written.
+
+    It has no place for the verdict on a pair, so judges that compare two answers are left out.
+    """
 
     def prompt(trial: Trial, question: Question, answer: str) -> tuple[Sequence[str], str]:
         rendered = rubrics.render(
@@ -30,7 +33,7 @@ class LastStates:
     def __init__(self, run: Stored) -> None:
         self.benchmark: Benchmark = run.benchmark
         self.models: Sequence[str] = [m.name for m in run.sweep.models]
-        self.judges: Sequence[str] = [j.name for j in run.sweep.judges]
+        self.judges: Sequence[str] = [j.name for j in run.sweep.judges if not j.pairwise]
         self._answers: dict[str, dict[Trial, Answer | Failure]] = {}
         self._judgments: dict[tuple[str, str], dict[Trial, Judgment]] = {}
         for record in results(run.folder):

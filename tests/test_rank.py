@@ -262,6 +262,22 @@ def test_a_run_without_judges_and_a_panel_of_one_are_refused(program: Program) -
     refused(program.run("rank", "t", "--judge", "panel"), "a panel needs two judges")
 
 
+def test_a_run_of_pairs_says_where_its_wins_are(program: Program) -> None:
+    """No empty table, no traceback; CSV has the wins, AlignBench's format has only the answers."""
+    text = sweep(judges=JUDGES[:1]).replace('"alignsweep"', '"alignsweep-pairs"')
+    (program.folder / "s.toml").write_text(text.replace("repeats = 2", ""))
+    assert program.run("run", "s.toml", "--progress", "none", "--limit", "2").code == 0
+    refused(program.run("rank", "s"), "pairs of answers", "alignsweep report")
+    refused(program.run("compare", "s", *MODELS[:2]), "pairs of answers")
+    lines = program.run("report", "s", "--format", "csv").out.splitlines()
+    assert len(lines) == 1 + len(MODELS)
+    assert "adjusted_win_rate" in lines[0]
+    exported = program.run("export", "s", "--alignbench")
+    assert exported.code == 0, exported
+    assert len(exported.out.splitlines()) == len(MODELS)
+    assert "compares two answers" in exported.err
+
+
 def test_judges_on_different_scales_or_policies_are_no_panel(program: Program) -> None:
     """A -1 is no score, and a 20 of 20 is no 10 of 10."""
     (program.folder / "s.toml").write_text(sweep(judges=JUDGES[:2]) + '\nparse = "compat"')

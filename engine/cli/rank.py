@@ -115,6 +115,12 @@ def judged_by(
             f"{stored.sweep.name} has no judges: there are no scores to compare",
             how="add [[judges]] to the sweep file and run it again",
         )
+    pairwise = [j.name for j in stored.sweep.judges if j.pairwise]
+    if judge in pairwise or len(pairwise) == len(stored.sweep.judges):
+        raise ConfigError(
+            f"{printable(judge or stored.sweep.name)} judges pairs of answers: there are no scores",
+            how=f"its wins: alignsweep report {printable(str(stored.folder))}",
+        )
     found = grids(scores, stored.benchmark)
     names = [grid.judge for grid in found]
     if judge in names or judge is None:

@@ -172,6 +172,11 @@ def export(
         raise ConfigError("say in which format", how="alignsweep export RUN --alignbench")
     stored = read_run(find_run(run))
     folder = out or stored.folder / "export"
+    for judge in (judge.name for judge in stored.sweep.judges if judge.pairwise):
+        typer.echo(
+            f"note: {printable(judge)} compares two answers; AlignBench's format has no place for that",
+            err=True,
+        )
     for path in export_alignbench(stored, folder):
         typer.echo(printable(str(path)))
 
