@@ -45,10 +45,12 @@ def percent(part: float, digits: int = 0) -> str:
 
 
 def tokens(n: int) -> str:
-    """950, 12.3k, 4.56M"""
+    """950, 12.3k, 4.56M, 7.89G"""
     if n < 1000:
         return str(n)
-    return f"{n / 1000:.1f}k" if n < 999_950 else f"{n / 1_000_000:.2f}M"
+    if n < 999_950:
+        return f"{n / 1000:.1f}k"
+    return f"{n / 10**6:.2f}M" if n < 999_995_000 else f"{n / 10**9:.2f}G"
 
 
 def rate(per_minute: float) -> str:

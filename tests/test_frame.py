@@ -264,6 +264,11 @@ def test_the_last_model_decides_the_end() -> None:
     ("written", "expected"),
     [
         (figures.span(8.9), "8s"),
+        (figures.tokens(999_949), "999.9k"),
+        (figures.tokens(12_345_678), "12.35M"),
+        (figures.tokens(10_003_959_000_000), "10003.96G"),
+        (figures.many(1, "judge"), "1 judge"),
+        (figures.many(1234, "question"), "1,234 questions"),
         (figures.span(252), "4m12s"),
         (figures.span(4080), "1h08"),
         (figures.span(None), "–"),

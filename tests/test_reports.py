@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
+from rich.console import Console
 
 from data.answers import read_answers
 from data.errors import DataError, StorageError
@@ -27,7 +28,7 @@ from data.schema import (
     Verdict,
 )
 from engine.events import AnswerSaved, JudgmentSaved, Planned, Stopped
-from engine.reports import csvfile, jsonfile, markdown
+from engine.reports import csvfile, jsonfile, markdown, terminal
 from engine.reports.files import write_whole
 from engine.reports.names import file_names
 from engine.reports.table import ranks, sheets
@@ -146,6 +147,22 @@ def test_the_terminal_table_never_wraps_and_always_aligns(columns: int) -> None:
     assert cell_len(lines[0]) <= columns
     assert ("逻辑" in lines[0]) == (columns >= 80)
     assert "8.25" in lines[1]
+
+
+def test_a_long_note_is_indented_on_a_terminal_and_whole_in_a_pipe() -> None:
+    """So that it reads as one note; programs get it in one line."""
+    note = "a note of many words " * 6
+    for console, lines in (
+        (Console(file=io.StringIO(), width=40, force_terminal=True, color_system=None), 4),
+        (Console(file=io.StringIO(), width=40), 1),
+    ):
+        terminal._remark(console, note)
+        file = console.file
+        assert isinstance(file, io.StringIO)
+        first, *rest = file.getvalue().splitlines()
+        assert first.startswith("  * a note")
+        assert all(line.startswith("    ") and len(line) <= 40 for line in rest)
+        assert 1 + len(rest) == lines
 
 
 def test_a_simulated_table_says_so_in_title_and_note() -> None:

@@ -231,13 +231,14 @@ def _apart(table: Ranking) -> list[tuple[str, str]]:
 
 
 def _say(stored: Stored, scores: Scores, found: Sequence[Judged]) -> None:
+    from engine.figures import many
     from engine.reports.ranked import between_judges, lines
 
     columns = terminal_width()
-    models = len(stored.sweep.models)
+    models = many(len(stored.sweep.models), "model")
+    asked = many(len(stored.benchmark.questions), "question")
     for judged in found:
-        asked = len(stored.benchmark.questions)
-        title = f"{title_of(scores, judged.judge)}: {models} models, {asked:,} questions"
+        title = f"{title_of(scores, judged.judge)}: {models}, {asked}"
         for line in lines(judged, columns, title=title):
             typer.echo(line)
     for line in between_judges(found, columns):

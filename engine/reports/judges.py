@@ -57,7 +57,7 @@ def board_lines(found: Leaderboards) -> Iterator[str]:
     yield f"  B  {inert(found.second)}"
     yield f"  {found.models} models; {inert(found.source)}"
     yield ""
-    heads = (*COEFFICIENTS, "rho's 95 %", "mean B-A", "max |B-A|")
+    heads = (*COEFFICIENTS, "rho's 95 %", " mean B-A", " max |B-A|")
     yield row("system level", heads, name_width=12, cell=11)
     for column in found.columns:
         yield row(column.name, _board_cells(column), name_width=12, cell=11)
@@ -107,8 +107,8 @@ def _board_cells(column: Column) -> Sequence[str]:
     return (
         *(UNDEFINED if e.value is None else number(e.value, 4) for e in found),
         f"[{number(rho.low, 2)}, {number(rho.high, 2)}]",
-        number(column.difference.value, 3, signed=True),
-        number(column.largest, 2),
+        f" {number(column.difference.value, 3, signed=True)}",
+        f" {number(column.largest, 2)}",
     )
 
 

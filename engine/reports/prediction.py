@@ -255,7 +255,7 @@ def _tokens(amount: Range) -> str:
 
 def _amounts(total: Sum) -> str:
     three = (total.low, total.likely, total.worst)
-    return "".join(f"{_shown(nano, total):>14}" for nano in three)
+    return "".join(f" {_shown(nano, total):>13}" for nano in three)
 
 
 def _shown(nano: int | None, total: Sum) -> str:

@@ -17,6 +17,7 @@ from engine import figures
 from engine.cells import cut, fit, inert, width
 from engine.events import Progress
 from engine.forecast import remaining
+from engine.reports.plain import paragraph
 from engine.reports.table import TOTAL, DuelSheet, Entry, Head, Sheet, duel_sheets, sheets
 from engine.scores import Scores
 
@@ -121,7 +122,7 @@ def _print_sheet(console: Console, sheet: Sheet, top: int | None) -> None:
     if hidden:
         _say(console, f"  + {hidden} more in the report")
     for note in sheet.notes:
-        _say(console, f"  * {note}")
+        _remark(console, note)
 
 
 def _print_duels(console: Console, sheet: DuelSheet, top: int | None) -> None:
@@ -144,7 +145,7 @@ def _print_duels(console: Console, sheet: DuelSheet, top: int | None) -> None:
     if len(sheet.rows) > len(rows):
         _say(console, f"  + {len(sheet.rows) - len(rows)} more in the report")
     for note in sheet.notes:
-        _say(console, f"  * {note}")
+        _remark(console, note)
 
 
 def _columns(sheet: Sheet, heads: Sequence[Head]) -> list[str]:
@@ -197,6 +198,13 @@ def _console(file: IO[str], columns: int | None, colour: bool | None) -> Console
         emoji=False,
         highlight=False,
     )
+
+
+def _remark(console: Console, note: str) -> None:
+    """A note, indented as a whole on a terminal, one line where programs read."""
+    columns = console.width if console.is_terminal else 10**6
+    for line in paragraph(note, columns, first="  * "):
+        _say(console, line)
 
 
 def _say(console: Console, text: str) -> None:
