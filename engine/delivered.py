@@ -16,7 +16,8 @@ pace to have been used. A refusal after which nothing was accepted yet tells tha
 short, not that the pace is too high.
 
 A pause that nobody asked for is different: if what went out after it was refused as well, the account was
-closed all the while, so that time counts, and the new pace is what was accepted in the last minute.
+closed all the while, so that time counts, and the new pace is what was accepted in the last minute. And
+what a whole minute accepted since the first of several refusals, pauses included, is surely allowed.
 
 A probe may cost a refusal, so 60 accepted calls pay for it. Above the pace that was last refused the
 probes grow to 40 % and cost less: there the limit has risen. After `told` a pace never exceeds the
@@ -50,6 +51,10 @@ PAID: Final = 60
 """Accepted calls that a probe must have earned first."""
 PROBE, WIDEST_PROBE = 0.05, 0.4
 USED: Final = 0.8
+BELOW: Final = 0.97
+"""The share of a rate that is surely allowed at which to go on: at all of it a full window stays full."""
+DOUBT: Final = 5
+"""Refusals in a row of a probe after which its start is no longer believed in."""
 CUTS: Final = (0.95, 0.9, 0.8)
 """At most this share of the refused pace: first, second and further refusals in a row."""
 MOST_AT_ONCE, LEAST_OF_FIRST = 0.5, 0.1
@@ -103,6 +108,10 @@ class DeliveredRate:
         self._refused_pace = self._least = 0.0
         """What was last refused, and the lowest this episode may go."""
         self._step = PROBE
+        self._stood = 0.0
+        """The pace before the last probe."""
+        self._row_began = math.inf
+        """When the first of the refusals in a row came."""
         self._changed_at = self._clean_since = self._closed_at = -math.inf
         self._since = self._earned = 0
         """Calls sent and not refused since the last change, and since the last probe or refusal."""
@@ -206,10 +215,11 @@ class DeliveredRate:
             most = CUTS[min(self._in_a_row, len(CUTS) - 1)]
             self._least = MOST_AT_ONCE * before
             pace = max(min(delivered, most * before), self._least)
-            if now - self._closed_at < MINUTE_S:
-                pace = max(pace, min(before, self._last_minute(now)))
+            pace = max(pace, min(before, BELOW * self._surely(now)))
         self._refused_pace, self._step = before or delivered, PROBE
         self._in_a_row += 1
+        if self._in_a_row == 1:
+            self._row_began = now
         self._cuts += 1
         self._change(pace, now)
 
@@ -228,21 +238,26 @@ class DeliveredRate:
             return
         pace = self.delivered(now, MINUTE_S)
         if self._pace is None or pace < self._pace:
-            self._refused_pace, self._step = self._pace or pace, PROBE
+            self._refused_pace, self._step = pace, PROBE
             self._cuts += 1
             self._change(pace, now)
 
-    def _last_minute(self, now: float) -> float:
-        """Accepted per minute, at least: pauses of our own making count."""
-        start = max(now - MINUTE_S, self._began if self._began is not None else now)
-        told = sum(p.within(start, now) for p in self._pauses if p.told)
-        return 60.0 * max(self._sum, 0.0) / max(now - start - told, LEAST_SPAN_S)
+    def _surely(self, now: float) -> float:
+        """The rate that is surely allowed, as far as can be told; 0: nothing can.
+
+        What a whole minute let in, pauses included, if the limit has not fallen in it; and at first the
+        pace from which a refused probe started.
+        """
+        if now - self._row_began >= MINUTE_S or now - self._closed_at < MINUTE_S:
+            span_s = now - (self._began or 0.0)
+            return 60.0 * max(self._sum, 0.0) / min(max(span_s, LEAST_SPAN_S), MINUTE_S)
+        return self._stood if self._in_a_row < DOUBT else 0.0
 
     def _probe(self, pace: float, now: float) -> None:
         """Nothing was refused for long enough: a little faster; above all known trouble, more so."""
         if pace > self._refused_pace:
             self._step = min(2 * self._step, WIDEST_PROBE)
-        self._in_a_row = 0
+        self._in_a_row, self._stood = 0, pace
         self._probes += 1
         self._change(pace * (1 + self._step), now)
 
@@ -363,9 +378,10 @@ class PauseClock:
         wait = told_s or self._next_s
         if not told_s:
             self._next_s = min(self._next_s * PAUSE_GROWTH, LONGEST_PAUSE_S)
-        self._state, self._began, self._until = "paused", now, now + wait
+        until = max(now + wait, self._until) if self._state == "paused" else now + wait
+        self._state, self._began, self._until = "paused", now, until
         self._pauses += 1
-        self._paused_s += wait
+        self._paused_s += until - now
         return self._until
 
     def statistics(self) -> PauseStatistics:
