@@ -85,7 +85,9 @@ def main() -> int:
         run = program.folder / "runs" / "gallery"
         for kind in ("xlsx", "svg", "png"):
             out = PLACE / ("results.xlsx" if kind == "xlsx" else "plots")
-            print(program.run("report", "gallery", "--format", kind, "--out", out, timeout_s=300).err)
+            print(
+                program.run("report", "gallery", "--format", kind, "--out", out, timeout_s=300).err
+            )
         page = shutil.copy(run / "report" / "report.html", PLACE / "report.html")
     taken = pictures(Path(page))
     print(f"{taken} pictures in {PLACE.relative_to(ROOT)}")

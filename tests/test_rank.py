@@ -271,7 +271,7 @@ def test_a_run_of_pairs_says_where_its_wins_are(program: Program) -> None:
     refused(program.run("compare", "s", *MODELS[:2]), "pairs of answers")
     lines = program.run("report", "s", "--format", "csv").out.splitlines()
     assert len(lines) == 1 + len(MODELS)
-    assert "adjusted_win_rate" in lines[0]
+    assert "win_rate_adjusted" in lines[0]
     exported = program.run("export", "s", "--alignbench")
     assert exported.code == 0, exported
     assert len(exported.out.splitlines()) == len(MODELS)

@@ -2,7 +2,7 @@
 
 UTF-8 with a byte order mark and CRLF (else Chinese comes out garbled there), numbers unrounded. A
 text that a spreadsheet would run as a formula gets a leading apostrophe; the JSON report has the
-exact text. Where every judge compares two answers, the lines are their wins.
+exact text.
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ def render(scores: Scores, *, partial: bool = False) -> bytes:
             writer.writerow(_head(sheet))
         for entry in sheet.entries:
             writer.writerow(_line(scores, sheet, entry))
-    if scores.duels and not all_sheets:
-        return render_duels(scores)
     return out.getvalue().encode("utf-8-sig")
 
 
