@@ -347,7 +347,8 @@ def test_back_and_forward_walk_through_what_was_seen(browser: Any, report: Path)
 
 def test_an_address_that_means_nothing_leads_somewhere_sensible(browser: Any, report: Path) -> None:
     """Links outlive the runs they were made for."""
-    for hash_ in (
+    page = page_of(browser)
+    lost = (
         "#nowhere",
         "#q/999/1",
         "#q/5",
@@ -355,9 +356,10 @@ def test_an_address_that_means_nothing_leads_somewhere_sensible(browser: Any, re
         "#dim/9",
         "#questions?c=99&pair=x",
         "#q/5/44",
-    ):
-        page = page_of(browser).open(report, hash_)
-        page.until(
+    )
+    for hash_ in lost:
+        page.page.goto("about:blank")
+        page.open(report, hash_).until(
             "[...document.querySelectorAll('main > section')].filter((s) => !s.hidden).length === 1"
         )
         assert page.messages == [], hash_
@@ -461,6 +463,31 @@ def test_texts_can_be_left_out_and_the_page_says_so(browser: Any, tmp_path: Path
     bare = page_of(browser).open(saved(maker, tmp_path / "none", "none"), "#q/4/0")
     bare.until("document.getElementById('drawer').open")
     assert "not in this file" in bare.see("document.getElementById('drawer').innerText")
+
+
+@pytest.mark.parametrize("odd", ["no judges", "unjudged", "unanswered", "one of each", "pairs"])
+def test_a_run_of_any_shape_has_a_page_that_works(browser: Any, tmp_path: Path, odd: str) -> None:
+    """Something to see in every view, no word on the console, and a question opens."""
+    shapes = {
+        "no judges": Maker(questions(5), judges=()),
+        "one of each": Maker(questions(1), models=("m",), judges=("j",)),
+        "pairs": Maker(questions(5), judges=(), pairwise=("p",)),
+    }
+    maker = shapes.get(odd, Maker(questions(5)))
+    maker.error = lambda trial: (
+        "boom" if odd == "unanswered" or (odd, trial.kind) == ("unjudged", "judgment") else ""
+    )
+    page = page_of(browser).open(saved(maker, tmp_path))
+    for tab in ("", *TABS):
+        page.go(f"#{tab}")
+        heights = page.see(
+            """() => [...document.querySelectorAll('main > section')].filter((s) => !s.hidden)
+                .map((s) => s.offsetHeight)"""
+        )
+        assert len(heights) == 1
+        assert heights[0] > 15, tab
+    page.go("#q/1/0").until("document.getElementById('drawer').open")
+    assert page.messages == []
 
 
 # --- H8: for everybody -------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 // The address decides what is shown; everything else only changes the address.
 
 const VIEWS = {
-  lead: { section: "v-lead", word: "lead", show: ({ parts }) => showLead(parts) },
+  lead: { section: "v-lead", word: "lead", show: ({ parts }) => showLead(parts), usable: index.sheets.length > 0 },
   questions: { section: "v-questions", word: "questions", show: ({ query }) => showQuestions(query) },
   cmp: { section: "v-cmp", word: "compare", show: ({ parts }) => showCompare(parts), usable: index.models.length > 1 && pointwise.length > 0 },
   dim: { section: "v-dim", word: "dimensions", show: ({ parts, query }) => showDimensions(parts, query), usable: index.sheets.some((s) => s.dimensions.length) },
@@ -11,12 +11,13 @@ const VIEWS = {
   run: { section: "v-run", word: "run" },
 };
 const usable = Object.entries(VIEWS).filter(([, v]) => v.usable !== false).map(([key]) => key);
+const home = ["lead", "duels", "questions"].find((key) => usable.includes(key));
 let current = "";
 
 function route() {
   const where = address();
   if (where.view === "q") return routeQuestion(where);
-  const view = usable.includes(where.view) ? where.view : usable[0];
+  const view = usable.includes(where.view) ? where.view : home;
   const closing = drawer.shown && current === view && drawer.under === location.hash;
   shutDrawer();
   if (closing) return returnFocus(view);

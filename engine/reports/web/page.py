@@ -160,7 +160,7 @@ def _judges(board: Board) -> Markup:
     places = {j.name: i for i, j in enumerate(board.dossier.run.sweep.judges)}
     pairs = judge_pairs(board.dossier)
     if not pairs:
-        return label("one_judge", "p", class_="dim")
+        return label("no_pair", "p", class_="dim")
     return join(*(judge_pair(p, (places[p.first], places[p.second])) for p in pairs))
 
 
