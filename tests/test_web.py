@@ -19,6 +19,7 @@ from data.schema import Evidence, Question
 from engine.dossier import read_dossier
 from engine.reports import csvfile, markdown
 from engine.reports.files import write_whole
+from engine.reports.terminal import print_scores
 from engine.reports.uncertainty import Interval
 from engine.reports.web.assets import SCRIPTS, asset
 from engine.reports.web.blocks import Which
@@ -269,6 +270,8 @@ def test_the_numbers_are_those_of_the_other_formats(opened: Opened, report: Path
     assert len(rows) == 6
     columns = ["中文推理", "数学计算", "逻辑推理", "中文语言", "基本任务", "中文理解"]
     document = markdown.render(scores)
+    printed = io.StringIO()
+    print_scores(scores, file=printed, columns=160, colour=False)
     seen = opened.see(
         """() => [...document.querySelectorAll('table.board')].map((table) =>
             [...table.tBodies[0].rows].map((row) => ({
@@ -285,6 +288,7 @@ def test_the_numbers_are_those_of_the_other_formats(opened: Opened, report: Path
         assert mine["values"] == values
         line = re.sub(r"\s+", "", "|".join([mine["model"], mine["total"]]))
         assert line in re.sub(r"\s+", "", document)
+        assert re.search(rf"{mine['model']} +{mine['total']}", printed.getvalue())
 
 
 def test_intervals_and_rank_ranges_are_drawn_where_there_are_any(

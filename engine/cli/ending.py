@@ -38,7 +38,7 @@ def say(
     scores = None
     if loaded.sweep.judges and options.judge and not outcome.trouble:
         scores = _scores(loaded, options)
-    files = _leave_reports(options, scores) if scores is not None else []
+    files = _leave_reports(options, scores, outcome) if scores is not None else []
     print_summary(
         replace(outcome.progress, state=_word(outcome)),
         scores,
@@ -164,11 +164,12 @@ def _scores(loaded: Loaded, options: Options) -> Scores:
     return scores_in(options.folder, loaded.sweep, loaded.benchmark)
 
 
-def _leave_reports(options: Options, scores: Scores) -> list[str]:
+def _leave_reports(options: Options, scores: Scores, outcome: Outcome) -> list[str]:
+    """The page is left out after an interruption: somebody waits for the prompt."""
     from engine.dossier import read_dossier
     from engine.reports import csvfile, markdown
     from engine.reports.files import write_whole
-    from engine.reports.large import write_large
+    from engine.reports.large import texts_for, write_large
 
     folder = options.folder / "report"
     write_whole(folder / "leaderboard.md", [markdown.render(scores).encode()])
@@ -177,7 +178,9 @@ def _leave_reports(options: Options, scores: Scores) -> list[str]:
     if scores.duels and scores.tables:
         write_whole(folder / "comparisons.csv", [csvfile.render_duels(scores)])
         files.append("report/comparisons.csv")
-    write_large(read_dossier(options.folder), "html")
+    if outcome.state == "interrupted":
+        return files
+    write_large(read_dossier(options.folder), "html", texts=texts_for(options.folder))
     return ["report/report.html", *files]
 
 

@@ -17,6 +17,14 @@ PLACES: dict[Large, str] = {
     "png": "plots",
 }
 """Below `report/` in the run's folder, where nobody names another place."""
+WHOLE = 100_000_000
+"""Bytes of a journal of which a page with every text is still pleasant to open (about 40 MB)."""
+
+
+def texts_for(folder: Path) -> Which:
+    """Which texts a page that nobody asked for holds: all, unless there are too many of them."""
+    size = (folder / "journal.jsonl").stat().st_size
+    return "all" if size <= WHOLE else "failures"
 
 
 def write_large(
