@@ -53,7 +53,9 @@ class Dossier:
         """One `State` a trial, by number."""
         self.marks: array[float] = gathered.marks
         """The score of each judgment, counted from 0; NaN: none. Under its judge's own policy."""
-        self.parties: tuple[Party, ...] = gathered.books.parties(run.sweep, plan, self.states)
+        self.parties: tuple[Party, ...] = gathered.books.parties(
+            run.sweep, plan, self.states, gathered.ledger.hopeless()
+        )
         self.mishaps: tuple[Mishap, ...] = gathered.books.mishaps()
         self.timeline: Timeline = gathered.books.timeline()
         self.sessions: tuple[Session, ...] = tuple(gathered.sessions)

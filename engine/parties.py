@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from data.schema import (
     Answer,
@@ -99,8 +99,11 @@ class Books:
         self._spent.close()
         self._open.clear()
 
-    def parties(self, sweep: Sweep, plan: Plan, states: bytearray) -> tuple[Party, ...]:
-        """All of the sweep's models and judges, in its order."""
+    def parties(
+        self, sweep: Sweep, plan: Plan, states: bytearray, hopeless: Collection[int] = ()
+    ) -> tuple[Party, ...]:
+        """All of the sweep's models and judges, in its order. `hopeless`: trials that will never come,
+        because an answer they need was refused; they count as refused."""
         counted: dict[Who, Counter[str]] = defaultdict(Counter)
         models, judges = sweep.models, sweep.judges
         for number, state in enumerate(states):
@@ -109,7 +112,8 @@ class Books:
                 if number < plan.answers
                 else ("judge", judges[plan.judge_index(number)].name)
             )
-            counted[who][State(state).name.lower()] += 1
+            lost = state == State.PENDING and number in hopeless
+            counted[who]["refused" if lost else State(state).name.lower()] += 1
         money, unpriced = self._money()
         found = []
         for stage, specs in (("generate", models), ("judge", judges)):

@@ -287,3 +287,12 @@ def test_the_dossier_reads_back_what_the_plan_knows(tmp_path: Path) -> None:
     assert by_name["甲"].booked == {"USD": 5 * maker.cost}
     assert by_name["p"].requests == 5 * 6
     assert by_name["甲"].latency_p50_s == 1.25
+
+
+def test_a_configuration_is_shown_whole_whatever_stands_in_it() -> None:
+    """Indented JSON of any text, lone surrogates included; it reads back as what it was."""
+    from data.codec import indented
+
+    plain = {"names": list(HOSTILE[:-1]), "n": 1}
+    assert json.loads(indented(plain)) == plain
+    assert '\n  "n": 1' in indented(plain)

@@ -51,8 +51,8 @@ def moment(t_s: float) -> str:
 
 
 def _final(dossier: Dossier, stage: str) -> int:
-    """Trials of a stage that have come to an end other than an error."""
-    open_ = ("pending", "failed", "active")
+    """Trials of a stage that have come to an end of their own: no error, no missing answer."""
+    open_ = {"pending", "failed", "active"} | ({"refused"} if stage == "judge" else set())
     return sum(
         n
         for party in dossier.parties

@@ -127,7 +127,7 @@ function paint() {
   const body = byId("rows");
   if (!matrix || !body) return;
   const first = Math.max(0, Math.floor(matrix.scrollTop / ROW) - AHEAD);
-  const last = Math.min(questions.rows.length, first + Math.ceil(matrix.clientHeight / ROW) + 2 * AHEAD);
+  const last = Math.min(questions.rows.length, first + Math.ceil(innerHeight / ROW) + AHEAD);
   if (body.dataset.first === String(first) && body.dataset.last === String(last)) return;
   const focused = body.contains(document.activeElement);
   body.dataset.first = first;

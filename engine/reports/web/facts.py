@@ -11,7 +11,6 @@ from engine import figures
 from engine.dossier import Dossier
 from engine.parties import Party
 from engine.reports.overview import money_of, overview
-from engine.reports.web.axis import heat
 from engine.reports.web.board import Board
 from engine.reports.web.markup import Markup, join, tag
 from engine.reports.web.sections import head, table
@@ -104,7 +103,7 @@ def _providers(dossier: Dossier) -> Markup:
         errors: Counter[str] = Counter()
         for party in mine:
             errors.update(party.errors)
-        refused = sum(p.states.get("refused", 0) for p in mine)
+        refused = sum(p.states.get("refused", 0) for p in mine if p.stage == "generate")
         kinds = ", ".join(f"{kind} {n:,}" for kind, n in errors.most_common())
         rows.append(
             tag(
@@ -150,7 +149,8 @@ def _coverage(board: Board) -> Iterator[Markup]:
             line = [tag("th", entry.model, scope="row", class_="name")]
             for name in names:
                 share = entry.row.by_category[name].share
-                kind = "num" + (" heat " + heat(share, 0.5, 1.0) if share < 1 else " dim")
+                low = share < board.dossier.scores.min_coverage
+                kind = "num bad" if low else "num" if share < 1 else "num dim"
                 line.append(tag("td", figures.percent(share, 1 if share < 1 else 0), class_=kind))
             rows.append(tag("tr", *line))
         yield tag("h3", label("coverage"), tag("span", " ", sheet.judge, class_="dim"))
