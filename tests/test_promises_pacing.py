@@ -171,7 +171,7 @@ CHANGES = st.lists(
     st.tuples(
         st.floats(0.5, 90),
         st.sampled_from(["rpm", "tpm", "input_tpm", "output_tpm", "rpd"]),
-        st.sampled_from([0.5, 0.7, 1.5, 2.0]),
+        st.sampled_from([0.3, 0.5, 1.5, 2.0]),
     ),
     max_size=5,
 )
@@ -199,13 +199,34 @@ ANY = st.builds(
     calls=st.lists(calls(ENDS, st.floats(0.0, 1.0)), min_size=20, max_size=70),
     changes=CHANGES,
 )
+QUICK = st.builds(
+    Call,
+    asked=st.just(0),
+    said=st.just(1),
+    really=st.just(1.0),
+    latency_s=st.floats(0.01, 0.5),
+    end=st.just("ok"),
+    told_s=st.just(0.0),
+)
+RATES = st.builds(
+    Schedule,
+    limits=st.fixed_dictionaries({"rpm": st.integers(60, 1500).map(float)}),
+    concurrency=st.just(20),
+    calls=st.lists(QUICK, min_size=60, max_size=90),
+    changes=st.lists(
+        st.tuples(st.floats(0.3, 8), st.just("rpm"), st.sampled_from([0.1, 0.3, 2.0])),
+        min_size=1,
+        max_size=4,
+    ),
+)
+"""Nothing but a rate that changes while it is used to the full."""
 
 
 # --- no limit is ever exceeded -----------------------------------------------------------------
 
 
 @settings(max_examples=80, deadline=None)
-@given(schedule=ANY)
+@given(schedule=st.one_of(ANY, RATES))
 def test_no_stated_limit_is_exceeded_in_any_sliding_window(schedule: Schedule) -> None:
     """Requests in any minute, second and day, tokens of each kind, calls in flight: at each admission."""
     play = played(schedule)
