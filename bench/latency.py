@@ -27,10 +27,11 @@ def main() -> None:
         _, spent = shop.run()
         seen = server.seen()
     took_s = seen.last_s - seen.first_s
+    work = spent.between(seen.first_s, seen.last_s)
     ideal_s = seen.requests * given.latency_s / given.in_flight
     print(
         f"  {seen.requests:,} requests in {took_s:.1f} s, ideal {ideal_s:.1f} s, at most"
-        f" {seen.most_at_once:,} at once, {spent.cpu_s / spent.wall_s:.0%} of a core"
+        f" {seen.most_at_once:,} at once, {work.cpu_s / work.wall_s:.0%} of a core"
     )
     print_goals(
         Goal(

@@ -43,12 +43,32 @@ ROOT = Path(__file__).parents[1]
 # --- processes ---------------------------------------------------------------------------------
 
 
+class Sample(Struct, frozen=True):
+    """A process at one moment: its CPU time since it began, and its memory."""
+
+    at_s: float
+    cpu_s: float
+    rss_mb: float
+
+
 class Spent(Struct, frozen=True):
-    """What a process used: wall and CPU seconds, peak memory in MB."""
+    """What a process used: wall and CPU seconds, peak memory in MB, and how it came to that."""
 
     wall_s: float
     cpu_s: float
     peak_mb: float
+    samples: tuple[Sample, ...] = ()
+    """Twenty a second where the system tells (Linux), else none."""
+
+    def between(self, since_s: float, until_s: float) -> Spent:
+        """What it used between two moments: without starting up and summing up. All where none tells."""
+        inside = [s for s in self.samples if since_s <= s.at_s <= until_s]
+        if len(inside) < 2:
+            return self
+        first, last = inside[0], inside[-1]
+        share = (until_s - since_s) / (last.at_s - first.at_s)
+        cpu_s, peak_mb = share * (last.cpu_s - first.cpu_s), max(s.rss_mb for s in inside)
+        return Spent(until_s - since_s, cpu_s, peak_mb)
 
 
 def pin(pid: int, core: int) -> None:
@@ -101,12 +121,14 @@ def timed(command: Sequence[str], *, cwd: Path, env: dict[str, str], core: bool 
     if core:
         pin(child.pid, CLIENT_CORE)
     os.close(follower)
+    samples: list[Sample] = []
+    threading.Thread(target=_sample, args=(child.pid, samples), daemon=True).start()
     _, status, used = os.wait4(child.pid, 0)
     wall = time.perf_counter() - started
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
         raise SystemExit(f"{command} failed:\n{b''.join(said[-20:]).decode(errors='replace')}")
-    return Spent(wall, used.ru_utime + used.ru_stime, _megabytes(used))
+    return Spent(wall, used.ru_utime + used.ru_stime, _megabytes(used), tuple(samples))
 
 
 def bare(url: str, bodies: Path, workers: int) -> Spent:
@@ -119,6 +141,19 @@ def _python(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-c", f"from bench.{module} import main; main()", *arguments]
 
 
+def _sample(pid: int, samples: list[Sample]) -> None:
+    """Until the process is gone. Fields of /proc/PID/stat as proc(5) counts them."""
+    try:
+        while True:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks, pages = int(fields[11]) + int(fields[12]), int(fields[21])
+            cpu_s, rss_mb = ticks / os.sysconf("SC_CLK_TCK"), pages * resource.getpagesize() / 1e6
+            samples.append(Sample(time.monotonic(), cpu_s, rss_mb))
+            time.sleep(0.05)
+    except (OSError, ValueError, IndexError):
+        return
+
+
 def _drain(fd: int, said: list[bytes]) -> None:
     try:
         while data := os.read(fd, 65536):
@@ -129,7 +164,7 @@ def _drain(fd: int, said: list[bytes]) -> None:
 
 
 def _megabytes(used: resource.struct_rusage) -> float:
-    return used.ru_maxrss / (1024 if sys.platform != "darwin" else 1024**2)
+    return used.ru_maxrss * (1024 if sys.platform != "darwin" else 1) / 1e6
 
 
 # --- a sweep -----------------------------------------------------------------------------------

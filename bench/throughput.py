@@ -4,9 +4,9 @@
 
 The sweep has everything on (journal, cache, limits, live console); the bare loop (`bench/bare.py`)
 posts the same bodies with as many in flight. Both talk to the same server (0 ms), which counts: the
-rate is that between its first request and its last reply, so starting up does not count; CPU per
-request is the difference of a long and a very short session. The client has one core to itself.
-Only ratios mean anything: machines differ, and drift; so both take turns, and each one's best counts.
+rate and the CPU time are those between its first request and its last reply, so starting up and
+summing up do not count. The client has one core to itself. Only ratios mean anything: machines
+differ, and drift; so both take turns, and each one's best counts.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import argparse
 from pathlib import Path
 
 from bench.machinery import (
-    PER_QUESTION,
     Goal,
     Server,
     Spent,
@@ -31,11 +30,11 @@ from data.schema import Struct
 
 
 class Side(Struct, frozen=True):
-    """One client, measured once."""
+    """One client, measured once, between its first request and its last reply."""
 
     per_second: float
     cpu_ms: float
-    """Per request, after start-up."""
+    """Per request."""
     peak_mb: float
 
 
@@ -57,18 +56,15 @@ def main() -> None:
 
 def compare(shop: Workshop, server: Server, in_flight: int, rounds: int) -> None:
     """So many turns of each, printed, and the ratios of the best."""
-    short = shop.run("--limit", "1")[1]
     run, _ = shop.run()
-    bodies, few = shop.folder / "bodies", shop.folder / "few"
+    bodies = shop.folder / "bodies"
     count = write_bodies(run, bodies)
-    few.write_bytes(b"".join(bodies.open("rb").readlines()[:PER_QUESTION]))
-    bare_short = bare(server.url, few, in_flight)
     print(f"{count:,} requests, {in_flight} in flight, 0 ms; {load()}", flush=True)
     server.seen()
     ours, theirs = [], []
     for _ in range(rounds):
-        ours.append(_side("sweep", shop.run()[1], short, server, count))
-        theirs.append(_side("bare", bare(server.url, bodies, in_flight), bare_short, server, count))
+        ours.append(_side("sweep", shop.run()[1], server, count))
+        theirs.append(_side("bare", bare(server.url, bodies, in_flight), server, count))
     our_rate, their_rate = (max(side.per_second for side in both) for both in (ours, theirs))
     our_cpu, their_cpu = (min(side.cpu_ms for side in both) for both in (ours, theirs))
     print_goals(
@@ -82,11 +78,11 @@ def compare(shop: Workshop, server: Server, in_flight: int, rounds: int) -> None
     )
 
 
-def _side(name: str, spent: Spent, short: Spent, server: Server, count: int) -> Side:
+def _side(name: str, spent: Spent, server: Server, count: int) -> Side:
     seen = server.seen()
     assert seen.requests == count, f"{name}: {seen.requests} requests instead of {count}"
-    cpu_ms = 1000 * (spent.cpu_s - short.cpu_s) / (count - PER_QUESTION)
-    side = Side(seen.per_second, cpu_ms, spent.peak_mb)
+    work = spent.between(seen.first_s, seen.last_s)
+    side = Side(seen.per_second, 1000 * work.cpu_s / count, work.peak_mb)
     print(
         f"  {name:<6}{side.per_second:8.0f} /s   {side.cpu_ms:6.3f} ms of CPU each"
         f"   peak {side.peak_mb:4.0f} MB",
