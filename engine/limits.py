@@ -1,7 +1,7 @@
 """What one account allows, and the door where its calls wait for it: the only import of aiolimiter.
 
 A limit comes from the sweep file, or from what the provider says (headers, a 429's body), or is learned;
-`statistics` says which. They are asked in one place, `admit`, with the account's gate held, so calls go
+`statistics` says which. They are asked in one place, `admit`, for one call after the other, so calls go
 out in the order in which they became ready and a large one cannot be overtaken for ever:
 
 - calls in flight       `engine/concurrency.py`, which learns where nobody says
@@ -195,7 +195,7 @@ class Limits:
     # --- before a call -------------------------------------------------------------------------
 
     async def admit(self, need: Need = Need()) -> Permit:  # noqa: B008  (frozen)
-        """Wait until this call may go out. Call it with the gate held; give the permit back later.
+        """Wait until this call may go out. One caller at a time; give the permit back later.
 
         Raises TooLarge if a limit can never let it through.
         """

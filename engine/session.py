@@ -86,6 +86,7 @@ class Session:
             tasks.start_soon(self._journal.keep_durable)
             tasks.start_soon(self._admit_all)
             for account in self._accounts:
+                tasks.start_soon(account.hand_out)
                 for _ in range(account.limits.concurrency):
                     tasks.start_soon(self._work, account)
             await self._done.wait()
