@@ -32,11 +32,14 @@ class Stream:
 
     def __init__(self, name: str, planned: Iterator[int]) -> None:
         self.name = name
+        self.stage: Stage | None = None
         self._planned: Iterator[int] | None = planned
         self._added: deque[int] = deque()
 
     def add(self, number: int) -> None:
         self._added.append(number)
+        if self.stage is not None:
+            self.stage.dry = False
 
     def take(self) -> int | None:
         """The next number; None if there is none now."""
@@ -47,10 +50,32 @@ class Stream:
             self._planned = None
         return self._added.popleft() if self._added else None
 
-    @property
-    def dry(self) -> bool:
-        """There is no number now (or the planned ones have just run out, which shows when asked)."""
-        return self._planned is None and not self._added
+
+class Stage:
+    """Streams that take turns: all models, or all judges."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.streams: deque[Stream] = deque()
+        self.dry = False
+        """None of them has a number now: found out by asking them all, forgotten when one is added to."""
+
+    def join(self, stream: Stream) -> None:
+        stream.stage = self
+        self.streams.append(stream)
+
+    def take(self) -> int | None:
+        """The next number; None if there is none now."""
+        if self.dry:
+            return None
+        for _ in range(len(self.streams)):
+            stream = self.streams[0]
+            self.streams.rotate(-1)
+            number = stream.take()
+            if number is not None:
+                return number
+        self.dry = True
+        return None
 
 
 class Backlog(Generic[J]):
@@ -59,7 +84,7 @@ class Backlog(Generic[J]):
     def __init__(self, most: int) -> None:
         self.credits = most
         self._refill_at = most // 2
-        self._stages: deque[tuple[str, deque[Stream]]] = deque()
+        self._stages: deque[Stage] = deque()
         self._ready: deque[J] = deque()
         self._timed: list[tuple[float, int, J]] = []
         self._order = 0
@@ -69,27 +94,29 @@ class Backlog(Generic[J]):
 
     def add_stream(self, stream: Stream, stage: str) -> None:
         """`stage` is "answer" or "judgment"."""
-        for name, streams in self._stages:
-            if name == stage:
-                streams.append(stream)
-                return
-        self._stages.append((stage, deque([stream])))
+        own = next((known for known in self._stages if known.name == stage), None)
+        if own is None:
+            own = Stage(stage)
+            self._stages.append(own)
+        own.join(stream)
 
     def drop_streams(self, stage: str | None = None, name: str = "") -> None:
         """Forget the numbers of one model or judge, or of all."""
-        for own, streams in self._stages:
-            kept = [s for s in streams if stage is not None and (own, s.name) != (stage, name)]
-            streams.clear()
-            streams.extend(kept)
+        for own in self._stages:
+            kept = [
+                s for s in own.streams if stage is not None and (own.name, s.name) != (stage, name)
+            ]
+            own.streams.clear()
+            own.streams.extend(kept)
 
     def take_number(self) -> int | None:
         """The next number: stages take turns, and within a stage its streams. Takes a credit."""
         if self.credits <= 0:
             return None
         for _ in range(len(self._stages)):
-            _, streams = self._stages[0]
+            stage = self._stages[0]
             self._stages.rotate(-1)
-            number = _next_of(streams)
+            number = stage.take()
             if number is not None:
                 self.credits -= 1
                 return number
@@ -101,7 +128,7 @@ class Backlog(Generic[J]):
         waits = self._ready or self._timed
         if self.credits <= 0 or (self.credits < self._refill_at and waits):
             return False
-        return not all(stream.dry for _, streams in self._stages for stream in streams)
+        return not all(stage.dry for stage in self._stages)
 
     def give_back(self) -> None:
         """A trial has ended."""
@@ -175,14 +202,3 @@ class Backlog(Generic[J]):
 def _strike(bell: asyncio.Future[None]) -> None:
     if not bell.done():
         bell.set_result(None)
-
-
-def _next_of(streams: deque[Stream]) -> int | None:
-    """The next number of streams that take turns."""
-    for _ in range(len(streams)):
-        stream = streams[0]
-        streams.rotate(-1)
-        number = stream.take()
-        if number is not None:
-            return number
-    return None
