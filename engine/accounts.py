@@ -196,7 +196,8 @@ class Account:
             if not worker.done():  # else it was cancelled: the session ends
                 worker.set_result(taken)
         for worker in self._idle:
-            worker.set_result(None)
+            if not worker.done():
+                worker.set_result(None)
 
     async def _first_idle(self) -> asyncio.Future[Taken | None]:
         """Whoever has waited for a job the longest."""

@@ -55,7 +55,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     run = full_size().write(folder / "run")
     path = folder / "report.html"
     parts = render(read_dossier(run))
-    first = next(parts)  # the statistics are done with it; their memory does not depend on the texts
+    first = next(parts)  # after the statistics, whose memory does not depend on the texts
     tracemalloc.start()
     write_whole(path, itertools.chain([first], parts))
     _, most = tracemalloc.get_traced_memory()
