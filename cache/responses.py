@@ -14,6 +14,8 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import Protocol
+from urllib.parse import quote
 
 import zstandard
 
@@ -64,19 +66,19 @@ class ResponseStore:
     Every method raises DataError when the file cannot be used.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
         with self._translated():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            path.touch(mode=0o600)
-            self._db = sqlite3.connect(
-                path, timeout=30, isolation_level=None, check_same_thread=False
-            )
+            self._db = _read_only(path) if read_only else _writable(path)
         try:
             with self._translated():
-                self._db.execute("PRAGMA journal_mode=WAL")
-                self._db.execute("PRAGMA synchronous=NORMAL")
-                self._db.execute(_SCHEMA)
+                if read_only:
+                    self._db.execute("PRAGMA trusted_schema=OFF")
+                    self._db.execute("SELECT key, value FROM responses LIMIT 1").fetchall()
+                else:
+                    self._db.execute("PRAGMA journal_mode=WAL")
+                    self._db.execute("PRAGMA synchronous=NORMAL")
+                    self._db.execute(_SCHEMA)
         except DataError:
             self._db.close()
             raise
@@ -149,6 +151,12 @@ class ResponseStore:
             self._db.execute("VACUUM")
         return deleted
 
+    def settle(self) -> None:
+        """Make the file whole by itself, with nothing beside it: for a file that is given away."""
+        with self._translated():
+            self._db.execute("PRAGMA journal_mode=DELETE")
+            self._db.execute("VACUUM")
+
     def close(self) -> None:
         with contextlib.suppress(sqlite3.Error):  # a courtesy: all is committed already
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -179,6 +187,14 @@ class ResponseStore:
         return response
 
 
+class Shelf(Protocol):
+    """What is looked into, written, and closed: a store, or one above others (`cache/bundle.py`)."""
+
+    def get_many(self, keys: Sequence[bytes]) -> dict[bytes, Response]: ...
+    def put_many(self, entries: Sequence[Entry], now_s: float) -> None: ...
+    def close(self) -> None: ...
+
+
 class ResponseCache:
     """The store behind its lane: what the engine asks. Used from the loop's thread only.
 
@@ -186,7 +202,7 @@ class ResponseCache:
     a batch is being written forms the next one, so a quick sweep pays one thread hop for many answers.
     """
 
-    def __init__(self, store: ResponseStore, offload: Offload, wall: Callable[[], float]) -> None:
+    def __init__(self, store: Shelf, offload: Offload, wall: Callable[[], float]) -> None:
         self._store, self._offload, self._wall = store, offload, wall
         self._unwritten: dict[bytes, Entry] = {}
         self._writing: asyncio.Task[None] | None = None
@@ -244,3 +260,15 @@ class ResponseCache:
         except DataError as error:
             self.trouble = str(error)
             return {}
+
+
+def _writable(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.touch(mode=0o600)
+    return sqlite3.connect(path, timeout=30, isolation_level=None, check_same_thread=False)
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    """Immutable: no lock is taken and no file beside it is made or read."""
+    place = f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1"
+    return sqlite3.connect(place, uri=True, isolation_level=None, check_same_thread=False)

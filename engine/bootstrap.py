@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 import anyio
 
+from cache.bundle import Layered, open_bundles
 from cache.offload import Inline, Offload, Threads
 from cache.responses import ResponseCache, ResponseStore
 from data.answers import GivenAnswer
@@ -69,6 +70,8 @@ class Outside(Struct, frozen=True):
     """The transports answer on virtual time although the providers are real ones (a rehearsal)."""
     hear: Listener | None = None
     """Told every event as it happens."""
+    cache_from: tuple[Path, ...] = ()
+    """Files of replies that are looked into besides the cache."""
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -145,7 +148,7 @@ async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome
         for note in told:
             tell(Noted(note))
         _bring_in(run, options.answers)
-        cache = _cache(outside.cache_path, lane, wall)
+        cache = _cache(outside, lane, wall)
         if cache is not None:
             stack.push_async_callback(cache.aclose)
         pools = await _pools(loaded, options, outside, stack)
@@ -181,9 +184,14 @@ async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome
 
 
 def _cache(
-    path: Path | None, lane: Callable[[str], Offload], wall: Callable[[], float]
+    outside: Outside, lane: Callable[[str], Offload], wall: Callable[[], float]
 ) -> ResponseCache | None:
-    return None if path is None else ResponseCache(ResponseStore(path), lane("cache"), wall)
+    """Raises DataError for a file that is no cache."""
+    if outside.cache_path is None:
+        return None
+    below = open_bundles(outside.cache_from)
+    own = ResponseStore(outside.cache_path)
+    return ResponseCache(Layered(own, below) if below else own, lane("cache"), wall)
 
 
 def _purse(loaded: Loaded, options: Options, now_s: float) -> Purse:

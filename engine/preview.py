@@ -5,11 +5,12 @@ Reads the run's journal and the response cache if they exist, as the session wil
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from cache.bundle import Layered, open_bundles
 from cache.journal import scan
 from cache.responses import ResponseStore
 from data.codec import decode_record
@@ -32,7 +33,9 @@ class Ahead(Struct, frozen=True):
     """By earlier sessions of this run."""
 
 
-def look_ahead(loaded: Loaded, options: Options, cache_path: Path | None) -> Ahead:
+def look_ahead(
+    loaded: Loaded, options: Options, cache_path: Path | None, cache_from: Sequence[Path] = ()
+) -> Ahead:
     """The workload of a session. Raises JournalMismatch for a run that this sweep cannot go on with."""
     plan = Plan(loaded.sweep, loaded.benchmark)
     ledger, seen, spent = Ledger(plan), Seen(plan), Spent()
@@ -48,7 +51,7 @@ def look_ahead(loaded: Loaded, options: Options, cache_path: Path | None) -> Ahe
     given = _given_texts(options, plan)
     for number in given:
         ledger.mark(number, State.ANSWERED)
-    with _stored(cache_path) as store, _opened(journal) as file:
+    with _stored(cache_path, cache_from) as store, _opened(journal) as file:
 
         def text_of(number: int) -> str:
             if number in given:
@@ -83,12 +86,13 @@ def _given_texts(options: Options, plan: Plan) -> dict[int, str]:
 
 
 @contextmanager
-def _stored(path: Path | None) -> Iterator[ResponseStore | None]:
-    """The response cache, if there is one."""
-    if path is None or not path.exists():
+def _stored(path: Path | None, below: Sequence[Path]) -> Iterator[Layered | None]:
+    """The response cache, if there is one, above the files of replies."""
+    if path is None:
         yield None
         return
-    store = ResponseStore(path)
+    bundles = open_bundles(below)
+    store = Layered(ResponseStore(path) if path.exists() else None, bundles)
     try:
         yield store
     finally:

@@ -13,8 +13,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from itertools import groupby, islice
 
+from cache.bundle import Layered
 from cache.key import cache_key
-from cache.responses import ResponseStore
 from data.schema import Draw, JudgeSpec, ModelSpec, ProviderSpec, Request, Response, Struct
 from engine import judging
 from engine.answering import answer_request
@@ -50,7 +50,7 @@ class Walk:
         loaded: Loaded,
         options: Options,
         ledger: Ledger,
-        store: ResponseStore | None,
+        store: Layered | None,
         text_of: Callable[[int], str],
         *,
         seen: Seen | None = None,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from data.errors import ConfigError, DataError
 from data.text import printable
+from engine.cli import options as flags
 
 if TYPE_CHECKING:
     from cache.responses import ResponseStore
@@ -80,6 +82,29 @@ def clear(
         typer.echo("the cache could not be read; its files are removed")
         return
     typer.echo(f"forgot {deleted:,} answers")
+
+
+@app.command()
+def export(
+    run: flags.RunName,
+    out: Annotated[Path, typer.Option("--out", help="The file to write.")],
+) -> None:
+    """Hand on the replies of a run: with this file, its sweep can be run again without asking anybody.
+
+    The other side: `alignsweep run SWEEP.toml --cache-from FILE`.
+    """
+    from cache.bundle import write_bundle
+    from engine.asked import Asked
+    from engine.bundling import entries
+    from engine.reports.files import whole
+    from engine.rundir import find_run, read_run
+
+    if out.exists():
+        raise ConfigError(f"{out} exists already", where="--out", how="choose another name")
+    with Asked(read_run(find_run(run))) as asked, whole(out) as draft:
+        count = write_bundle(draft, entries(asked))
+    size = out.stat().st_size / 1e6
+    typer.echo(f"wrote {printable(str(out))}: {count:,} replies, {size:.1f} MB")
 
 
 def _remove_files() -> None:

@@ -59,7 +59,7 @@ def demo(
             outcome = conduct_session(
                 loaded,
                 Options(folder=RUN, selection=select(loaded)),
-                no_cache=True,
+                caches=(None, ()),
                 progress=progress,
                 ascii_only=ascii_only,
                 command="make demo",

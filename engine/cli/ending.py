@@ -12,10 +12,9 @@ import typer
 from data.text import printable
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from engine.bootstrap import Outcome
     from engine.budget import Statistics
+    from engine.cli.session import CacheFiles
     from engine.config import Loaded
     from engine.events import Progress, Stopped
     from engine.scores import Scores
@@ -29,7 +28,7 @@ def say(
     options: Options,
     outcome: Outcome,
     command: str,
-    cache_path: Path | None = None,
+    caches: CacheFiles = (None, ()),
 ) -> None:
     """The summary on stdout; warnings on stderr."""
     from data.codec import replace
@@ -51,7 +50,7 @@ def say(
     if line := time_line(outcome.progress):
         typer.echo(f"  time      {line}")
     if outcome.state == "budget":
-        for line in _left(loaded, options, outcome, cache_path):
+        for line in _left(loaded, options, outcome, caches):
             typer.echo(f"  {line}")
     for line in _remarks(loaded, outcome):
         typer.echo(line, err=True)
@@ -143,15 +142,13 @@ def time_line(progress: Progress) -> str:
     return f"{took}, lower bound {span(bound.bound_s)} by {by} ({share})"
 
 
-def _left(
-    loaded: Loaded, options: Options, outcome: Outcome, cache_path: Path | None
-) -> Iterator[str]:
+def _left(loaded: Loaded, options: Options, outcome: Outcome, caches: CacheFiles) -> Iterator[str]:
     """What is left to do when the money ran out, what it would cost, and which ceilings to raise."""
     from engine.prediction import predict
     from engine.preview import look_ahead
     from engine.reports.prediction import left_lines
 
-    ahead = look_ahead(loaded, options, cache_path)
+    ahead = look_ahead(loaded, options, *caches)
     today = datetime.now(tz=UTC).date()
     yield from left_lines(
         predict(ahead.workload, loaded.sweep, loaded.terms, on=today, booked=outcome.spent)

@@ -31,6 +31,14 @@ Fork = Annotated[
 NoCache = Annotated[
     bool, typer.Option("--no-cache", help="Neither read nor write the response cache.")
 ]
+CacheFrom = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--cache-from",
+        help="Replies that somebody handed on (`cache export`): what they answer is not asked"
+        " for; may be repeated.",
+    ),
+]
 NoRetryFailed = Annotated[
     bool, typer.Option("--no-retry-failed", help="Leave failed trials of earlier sessions alone.")
 ]

@@ -11,6 +11,7 @@ from data.text import printable
 from engine.cli import options as flags
 
 if TYPE_CHECKING:
+    from engine.cli.session import CacheFiles
     from engine.config import Loaded
     from engine.prediction import Prediction
     from engine.streams import Options
@@ -29,12 +30,13 @@ def plan(
     run_dir: flags.RunDir = None,
     fork: flags.Fork = None,
     no_cache: flags.NoCache = False,
+    cache_from: flags.CacheFrom = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON document instead of lines.")
     ] = False,
 ) -> None:
     """Show what a sweep would send, what that would cost and how long it must take. Sends nothing."""
-    from engine.cli.session import forked, run_folder
+    from engine.cli.session import cache_files, forked, run_folder
     from engine.config import load, select
     from engine.given import with_models_of_run
     from engine.paths import data_home
@@ -56,10 +58,13 @@ def plan(
         selection=selection,
         generate=generate,
     )
-    say_plan(loaded, options, no_cache=no_cache, as_json=as_json)
+    caches = cache_files(no_cache=no_cache, below=cache_from or [])
+    say_plan(loaded, options, caches, as_json=as_json)
 
 
-def say_plan(loaded: Loaded, options: Options, *, no_cache: bool, as_json: bool = False) -> None:
+def say_plan(
+    loaded: Loaded, options: Options, caches: CacheFiles, *, as_json: bool = False
+) -> None:
     """Print what would be sent and what it would take; then complain about what is missing.
 
     Raises ConfigError for a price that a budget needs, and for the first key that is not there.
@@ -70,13 +75,12 @@ def say_plan(loaded: Loaded, options: Options, *, no_cache: bool, as_json: bool 
 
     from engine.adapting import notes
     from engine.bootstrap import booked, check_keys
-    from engine.cli.session import cache_file
     from engine.prediction import predict
     from engine.preview import look_ahead
     from engine.reports.prediction import document
 
     now_s = time.time()
-    ahead = look_ahead(loaded, options, None if no_cache else cache_file())
+    ahead = look_ahead(loaded, options, *caches)
     spent, complaint = None, None
     try:
         spent = booked(loaded, options, ahead.spent, now_s)

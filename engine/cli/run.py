@@ -37,6 +37,7 @@ def run(
     run_dir: flags.RunDir = None,
     fork: flags.Fork = None,
     no_cache: flags.NoCache = False,
+    cache_from: flags.CacheFrom = None,
     no_retry_failed: flags.NoRetryFailed = False,
     grace: flags.Grace = 10.0,
     progress: flags.ProgressMode = "auto",
@@ -61,6 +62,7 @@ def generate(
     run_dir: flags.RunDir = None,
     fork: flags.Fork = None,
     no_cache: flags.NoCache = False,
+    cache_from: flags.CacheFrom = None,
     no_retry_failed: flags.NoRetryFailed = False,
     grace: flags.Grace = 10.0,
     progress: flags.ProgressMode = "auto",
@@ -95,6 +97,7 @@ def judge(
     run_dir: flags.RunDir = None,
     fork: flags.Fork = None,
     no_cache: flags.NoCache = False,
+    cache_from: flags.CacheFrom = None,
     no_retry_failed: flags.NoRetryFailed = False,
     grace: flags.Grace = 10.0,
     progress: flags.ProgressMode = "auto",
@@ -123,7 +126,7 @@ def _go(
 ) -> None:
     """Plan or conduct; leaves with the session's exit code. `params` are the command's flags."""
     from engine.cli.plan import say_plan
-    from engine.cli.session import conduct_session, exit_code, run_folder
+    from engine.cli.session import cache_files, conduct_session, exit_code, run_folder
     from engine.config import select
     from engine.streams import Options
 
@@ -140,13 +143,14 @@ def _go(
         judge=stage != "generate",
         retry_failed=not params["no_retry_failed"],
     )
+    caches = cache_files(no_cache=params["no_cache"], below=params["cache_from"] or [])
     if params["dry_run"]:
-        say_plan(loaded, options, no_cache=params["no_cache"])
+        say_plan(loaded, options, caches)
         return
     outcome = conduct_session(
         loaded,
         options,
-        no_cache=params["no_cache"],
+        caches=caches,
         progress=params["progress"],
         ascii_only=params["ascii_only"],
         grace_s=params["grace"],

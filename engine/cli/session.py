@@ -11,10 +11,10 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 import typer
 
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from engine.session import Session
     from engine.streams import Options
 
+CacheFiles: TypeAlias = tuple[Path | None, tuple[Path, ...]]
+"""The user's response cache (None: it is neither read nor written), and files of replies below it."""
 EXIT_CODES = {"complete": 0, "partial": 3, "budget": 4, "interrupted": 130}
 
 
@@ -36,7 +38,7 @@ def conduct_session(
     loaded: Loaded,
     options: Options,
     *,
-    no_cache: bool,
+    caches: CacheFiles,
     progress: str,
     ascii_only: bool = False,
     grace_s: float = 10.0,
@@ -49,7 +51,8 @@ def conduct_session(
 
     outside = Outside(
         env=os.environ,
-        cache_path=None if no_cache else cache_file(),
+        cache_path=caches[0],
+        cache_from=caches[1],
         now_s=time.time(),
         view=_viewer(progress, ascii_only, embedded(loaded)),
         stops=_ctrl_c(grace_s),
@@ -60,7 +63,7 @@ def conduct_session(
 
     outcome = run(main, virtual=embedded(loaded))
     try:
-        say(loaded, options, outcome, command, outside.cache_path)
+        say(loaded, options, outcome, command, caches)
     except (OSError, StorageError) as error:  # the run's own exit code matters more
         with suppress(OSError):
             typer.echo(f"error: {printable(str(error))}", err=True)
@@ -70,6 +73,13 @@ def conduct_session(
 def exit_code(outcome: Outcome) -> int:
     """0 complete, 3 partial, 4 budget reached, 130 interrupted."""
     return EXIT_CODES[outcome.state]
+
+
+def cache_files(*, no_cache: bool, below: Sequence[Path]) -> CacheFiles:
+    """What a command's flags come to. Raises ConfigError where they contradict each other."""
+    if no_cache and below:
+        raise ConfigError("--no-cache and --cache-from contradict each other", how="leave one out")
+    return None if no_cache else cache_file(), tuple(below)
 
 
 def cache_file() -> Path:
