@@ -396,6 +396,6 @@ def replay(
             f"this line (byte {bad.offset}) was durable and can no longer be read",
             path=str(path),
             line=bad_line,
-            how="restore the file from a backup; nothing was changed",
+            how="`alignsweep repair RUN` keeps all that is whole; nothing was changed",
         )
     return Survey(header, bad.offset, Tail(bad.offset, size - bad.offset))

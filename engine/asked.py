@@ -7,67 +7,53 @@ are. So whoever has the folder can say what each reply replied to: to hand repli
 
 from __future__ import annotations
 
-import os
 from array import array
-from collections.abc import Iterator
-from typing import TypeAlias
+from collections.abc import Callable, Iterator
 
-from cache.journal import Place, replay
-from data.codec import decode_record
+from cache.journal import replay
 from data.errors import DataError
-from data.schema import Answer, Failure, Judgment, Record, Request
+from data.schema import Answer, Failure, Judgment, Record, Request, Result
 from engine.answering import answer_request
+from engine.dossier import Texts
 from engine.judging import Case, judge_request
 from engine.plan import Plan
 from engine.rundir import Stored
 
-Final: TypeAlias = Answer | Judgment | Failure
-
 
 class Asked:
-    """Use it as a context: it holds the journal open. Memory: 16 bytes a trial."""
+    """Close it (or use `with`): it holds the journal open. Memory: 16 bytes a trial."""
 
-    def __init__(self, run: Stored) -> None:
-        """Reads the journal once. Raises JournalDamaged, as resuming would."""
+    def __init__(self, run: Stored, watch: Callable[[Record], None] | None = None) -> None:
+        """Reads the journal once; `watch` sees every record that goes by.
+
+        Raises JournalDamaged, as resuming would.
+        """
         self.run = run
         self.plan = Plan(run.sweep, run.benchmark)
-        self._offsets = array("q", [-1]) * len(self.plan)
-        self._lengths = array("q", [0]) * len(self.plan)
-        self.lines = self.foreign = 0
-        """Lines of the journal, and final records of trials that the sweep does not ask for."""
-        self._path = run.folder / "journal.jsonl"
-        for place, record in replay(self._path):
-            self.lines += 1
-            self._enter(place, record)
+        path = run.folder / "journal.jsonl"
+        offsets = array("q", [-1]) * len(self.plan)
+        lengths = array("q", [0]) * len(self.plan)
+        for place, record in replay(path):
+            if watch is not None:
+                watch(record)
+            if isinstance(record, Answer | Judgment | Failure):
+                number = self.plan.number(record.trial)
+                if number is not None:
+                    offsets[number], lengths[number] = place.offset, place.length
+        self._path, self._texts = path, Texts(path, offsets, lengths)
 
     def __enter__(self) -> Asked:
-        self._fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
         return self
 
     def __exit__(self, *_: object) -> None:
-        os.close(self._fd)
+        self._texts.close()
 
-    def _enter(self, place: Place, record: Record) -> None:
-        if not isinstance(record, Answer | Judgment | Failure):
-            return
-        number = self.plan.number(record.trial)
-        if number is None:
-            self.foreign += 1
-        else:
-            self._offsets[number], self._lengths[number] = place.offset, place.length
-
-    def line(self, number: int) -> bytes | None:
-        """The last line of a trial, as it stands in the journal; None: it has none."""
-        if self._offsets[number] < 0:
-            return None
-        return os.pread(self._fd, self._lengths[number], self._offsets[number])
-
-    def records(self) -> Iterator[tuple[int, Final]]:
-        """The last record of each trial, in the plan's order."""
+    def records(self) -> Iterator[tuple[int, Result, bytes]]:
+        """The last record of each trial, in the plan's order: its number, itself, and as a line."""
         for number in range(len(self.plan)):
-            line = self.line(number)
-            if line is not None:
-                yield number, _final(line)
+            record, line = self._texts.at(number), self._texts.line(number)
+            if record is not None and line is not None:
+                yield number, record, line
 
     def answer_request(self, number: int) -> Request:
         """What a model was asked."""
@@ -93,17 +79,11 @@ class Asked:
 
     def _text(self, number: int) -> str:
         """The text of an answer. Raises DataError where there is none, though something rests on it."""
-        line = self.line(number)
-        record = _final(line) if line is not None else None
+        record = self._texts.at(number)
         if not isinstance(record, Answer):
+            trial = self.plan.trial(number)
+            what = f"question {trial.question_id}, {trial.model}, sample {trial.sample}"
             raise DataError(
-                f"a record rests on an answer that is not there: {self.plan.trial(number)}",
-                path=str(self._path),
+                f"an answer is missing on which others rest: {what}", path=str(self._path)
             )
         return record.response.text
-
-
-def _final(line: bytes) -> Final:
-    record = decode_record(line)
-    assert isinstance(record, Answer | Judgment | Failure)
-    return record

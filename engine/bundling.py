@@ -23,7 +23,7 @@ def entries(asked: Asked) -> Iterator[Entry]:
     """Every reply of the run that a request of this sweep leads to. Answers from elsewhere have none."""
     sweep = asked.plan.sweep
     desks = {spec.name: _Desk(spec, spoken(spec)) for spec in sweep.providers}
-    for number, record in asked.records():
+    for number, record, _ in asked.records():
         if isinstance(record, Answer) and not record.origin:
             model = sweep.models[asked.plan.model_index(number)]
             request = asked.answer_request(number)

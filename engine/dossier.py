@@ -111,13 +111,19 @@ class Texts:
 
     def at(self, number: int) -> Result | None:
         """The last record of this trial; None: it has none yet."""
-        if self._offsets[number] < 0:
+        line = self.line(number)
+        if line is None:
             return None
-        line = os.pread(self._fd, self._lengths[number], self._offsets[number])
         record = decode_record(line)
         if not isinstance(record, Answer | Judgment | Failure):
             raise DataError("this line was a result a moment ago", path=str(self._path))
         return record
+
+    def line(self, number: int) -> bytes | None:
+        """That record as it stands in the journal, its newline included."""
+        if self._offsets[number] < 0:
+            return None
+        return os.pread(self._fd, self._lengths[number], self._offsets[number])
 
     def close(self) -> None:
         os.close(self._fd)

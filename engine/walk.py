@@ -62,6 +62,8 @@ class Walk:
         self._plan, self._ledger = ledger.plan, ledger
         self._stored_text = text_of
         self._texts: dict[int, str] = {}
+        self._refused: set[int] = set()
+        """Answers that a file of replies knows to be refused: nobody will judge them."""
         self._sent: set[bytes] = set()
         """Keys of requests that are counted as to be sent already."""
         self._seen = seen or Seen(self._plan)
@@ -101,7 +103,8 @@ class Walk:
 
     def _comes(self, answer: int) -> bool:
         """Is it there, or will this session ask for it?"""
-        return self._ledger.state(answer) in JUDGEABLE or self._owed(answer)
+        owed = self._owed(answer) and answer not in self._refused
+        return owed or self._ledger.state(answer) in JUDGEABLE
 
     def _owed(self, number: int) -> bool:
         """As the session will see it."""
@@ -190,7 +193,9 @@ class Walk:
         self._seen.add(number, reply)
         if reply.usage is not None:
             gauge.learn(prompt, reply.usage.input_tokens)
-        if self._plan.is_answer(number):
+        if self._plan.is_answer(number) and reply.state == "refused":
+            self._refused.add(number)
+        elif self._plan.is_answer(number):
             self._texts[number] = reply.text
 
     def _calibrate(self, gauge: Gauge, replies: Replies, spec: ProviderSpec) -> None:

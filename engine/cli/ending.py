@@ -38,6 +38,8 @@ def say(
     if loaded.sweep.judges and options.judge and not outcome.trouble:
         scores = _scores(loaded, options)
     files = _leave_reports(options, scores, outcome) if scores is not None else []
+    if outcome.state != "interrupted":
+        _leave_manifest(loaded, options, files)
     print_summary(
         replace(outcome.progress, state=_word(outcome)),
         scores,
@@ -179,6 +181,17 @@ def _leave_reports(options: Options, scores: Scores, outcome: Outcome) -> list[s
         return files
     write_large(read_dossier(options.folder), "html", texts=texts_for(options.folder))
     return ["report/report.html", *files]
+
+
+def _leave_manifest(loaded: Loaded, options: Options, files: list[str]) -> None:
+    """What `alignsweep verify` compares with."""
+    from engine.manifest import manifest_of, prices_of, write_manifest
+    from engine.rundir import read_run
+
+    prices = prices_of(loaded, datetime.now(tz=UTC).date())
+    files.append(
+        write_manifest(options.folder, manifest_of(read_run(options.folder), files, prices))
+    )
 
 
 def _next_command(loaded: Loaded, outcome: Outcome, options: Options, command: str) -> str:

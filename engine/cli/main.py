@@ -1,8 +1,8 @@
 """The command line's front door: one app, its command groups, and how errors end.
 
 Exit codes: 0 every trial final, 1 internal error (a bug), 2 the user can mend it and nothing was
-sent, 3 partial, 4 budget reached, 130 interrupted. `--help` stays instant: command files import the
-engine inside their functions.
+sent, 3 partial, 4 budget reached, 6 what was checked is not so, 130 interrupted. `--help` stays
+instant: command files import the engine inside their functions.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from engine.cli import (
     rubrics,
     run,
     simulate,
+    verify,
     watch,
 )
 
@@ -58,12 +59,13 @@ for command in (
     diff,
     agree,
     audit,
+    verify,
     simulate,
     demo,
 ):
     command.register(app)
 app.add_typer(ctl.app, name="ctl", help="Look at a running sweep and steer it.")
-app.add_typer(cache.app, name="cache", help="The response cache: info, prune, clear.")
+app.add_typer(cache.app, name="cache", help="The response cache: info, export, prune, clear.")
 app.add_typer(providers.app, name="providers", help="Providers: list, show, check.")
 app.add_typer(explain.app, name="explain-study", help="People compare two judges' explanations.")
 app.add_typer(
