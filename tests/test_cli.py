@@ -173,7 +173,8 @@ def test_a_run_ends_with_its_table_and_the_way_on(finished: tuple[Program, Ended
     assert "gpt-4-1106-preview" in ended.out
     assert "next      alignsweep report runs/s" in ended.out
     expected = {"benchmark.json", "journal.jsonl", "lock", "rubrics.json", "sweep.toml"}
-    expected |= {"report/leaderboard.csv", "report/leaderboard.md", "report/report.html"}
+    reports = ("leaderboard.csv", "leaderboard.md", "report.html", "manifest.json")
+    expected |= {f"report/{name}" for name in reports}
     assert program.files() == {"s.toml", *(f"runs/s/{name}" for name in expected)}
 
 
