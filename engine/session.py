@@ -22,7 +22,7 @@ from typing import Literal
 import anyio
 
 from data.codec import replace
-from data.errors import CallError, DeadlinePassed, OutOfQuota, RateLimited
+from data.errors import CallError, DailyQuota, DeadlinePassed, RateLimited
 from data.schema import Response, Rubric, Settled
 from engine import judging
 from engine.accounts import Account, Job, Pool
@@ -330,7 +330,7 @@ class Session:
         """Three cases: stop somebody, try again later, or give this trial up."""
         if isinstance(error, RateLimited) and (error.retry_after_s or 0) > LONGEST_TOLD_S:
             # Nobody waits for that in a session.
-            error = OutOfQuota(f"{error.message}; asks to wait {error.retry_after_s:.0f} s")
+            error = DailyQuota(f"{error.message}; asks to wait {error.retry_after_s:.0f} s")
         if error.scope != "trial":
             self._stops.by_error(job, account, error)
             return

@@ -47,8 +47,10 @@ class AnthropicSpeech:
             yield name, {"type": name, **data}
 
     def error(self, trouble: Trouble) -> Object:
-        kind = self.kinds.get(trouble.status, "api_error")
-        return {"type": "error", "error": {"type": kind, "message": trouble.message}}
+        kind, message = self.kinds.get(trouble.status, "api_error"), trouble.message
+        if trouble.unpaid:
+            kind, message = "invalid_request_error", "Your credit balance is too low (simulated)"
+        return {"type": "error", "error": {"type": kind, "message": message}}
 
     def error_event(self, trouble: Trouble) -> tuple[str, Object]:
         return "error", self.error(trouble)

@@ -62,9 +62,10 @@ class Gateway:
 
     def reply(self, status: int, headers: Mapping[str, str], body: bytes, delay_s: float) -> Said:
         """What goes back, given the simulator's own reply."""
-        if status == 200:
-            return self._answer(_completion(body), headers, delay_s)
-        return self._error(status, headers, body, delay_s)
+        said = codec.decode(body)
+        if "error" not in said:
+            return self._answer(_completion(said), headers, delay_s)
+        return self._error(status, headers, said["error"], delay_s)
 
     def _answer(self, answer: Completion, headers: Mapping[str, str], delay_s: float) -> Said:
         told = _headers(self._speech, headers)
@@ -80,17 +81,21 @@ class Gateway:
         marks = tuple(_marks(frames, opening, first_s, delay_s))
         return Said(200, {**told, **EVENT_STREAM}, b"".join(frames), marks)
 
-    def _error(self, status: int, headers: Mapping[str, str], body: bytes, delay_s: float) -> Said:
-        error = codec.decode(body)["error"]
+    def _error(
+        self, status: int, headers: Mapping[str, str], error: Mapping[str, str], delay_s: float
+    ) -> Said:
+        meant = 503 if status == 200 else status
         trouble = Trouble(
-            status, error["message"], error["type"], error["code"], headers.get("retry-after", "")
+            meant, error["message"], error["type"], error["code"], headers.get("retry-after", "")
         )
         told = _headers(self._speech, headers)
-        if self._streams and status == 503:
+        if self._streams and meant == 503:
             frame = _frame(*self._speech.error_event(trouble))
             return Said(200, {**told, **EVENT_STREAM}, frame, ((len(frame), delay_s),))
         if status == 503 and isinstance(self._speech, AnthropicSpeech):
             status = 529
+        if trouble.unpaid and isinstance(self._speech, AnthropicSpeech):
+            status = 400
         return Said(status, told, codec.encode(self._speech.error(trouble)))
 
 
@@ -133,8 +138,7 @@ def _as_chat(speech: Speech, path: str, body: bytes) -> bytes:
     return codec.encode(speech.chat(path, asked)) if isinstance(asked, dict) else body
 
 
-def _completion(body: bytes) -> Completion:
-    said: dict[str, Any] = codec.decode(body)
+def _completion(said: Mapping[str, Any]) -> Completion:
     choice, usage = said["choices"][0], said["usage"]
     return Completion(
         id=said["id"],

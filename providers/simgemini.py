@@ -55,7 +55,9 @@ class GeminiSpeech:
         name = self.names.get(trouble.status, "INTERNAL")
         error: dict[str, Any] = {
             "code": trouble.status,
-            "message": trouble.message,
+            "message": "Your prepayment credits are depleted (simulated)."
+            if trouble.unpaid
+            else trouble.message,
             "status": name,
         }
         if trouble.retry_after:

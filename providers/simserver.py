@@ -94,6 +94,7 @@ class SimServer:
         if path == "/stats" and method == "GET":
             return _json(200, codec.encode(self.statistics()))
         if self._key and not self._known(request):
+            self._simulator.turned_away("wrong key")
             return _error(path, 401, "incorrect API key provided (simulated)", "invalid_api_key")
         if path == "/v1/models":
             return self._models() if method == "GET" else _error(path, 405, "use GET")
@@ -125,9 +126,20 @@ class SimServer:
                 await asyncio.sleep(min(reply.delay_s, HANG_S))
         finally:
             self._simulator.finish(reply)
+        if reply.fault == "cut":
+            return await self._cut(request, reply)
         if reply.fault:
             _reset(request)
         return _whole_reply(reply)
+
+    async def _cut(self, request: web.BaseRequest, reply: SimReply) -> web.StreamResponse:
+        """The first half of a reply that announced the whole, and a reset."""
+        response = web.StreamResponse(status=reply.status, headers=reply.headers)
+        response.content_length = len(reply.body)
+        await response.prepare(request)
+        await response.write(reply.body[: reply.kept])
+        _reset(request)
+        return response
 
     async def _stream(
         self, request: web.BaseRequest, reply: SimReply, came: float
@@ -141,7 +153,10 @@ class SimServer:
                 continue
             if (wait_s := came + at_s - self._now()) > 0:
                 await asyncio.sleep(wait_s)
-            await response.write(reply.body[sent:size])
+            await response.write(reply.body[sent : min(size, reply.kept)])
+            if size > reply.kept:
+                _reset(request)
+                return response
             sent = size
         await response.write_eof()
         return response
@@ -155,7 +170,9 @@ class SimServer:
 
 
 @contextmanager
-def serve_in_thread(options: SimOptions, cast: Cast, port: int = 0) -> Iterator[str]:
+def serve_in_thread(
+    options: SimOptions, cast: Cast, port: int = 0, *, api_key: str = ""
+) -> Iterator[str]:
     """A server in a thread of its own for as long as the block runs; gives its base URL.
 
     Raises ConfigError when the port cannot be had.
@@ -164,7 +181,7 @@ def serve_in_thread(options: SimOptions, cast: Cast, port: int = 0) -> Iterator[
 
     async def serve() -> None:
         leave = asyncio.Event()
-        async with SimServer(options, cast, port=port) as server:
+        async with SimServer(options, cast, port=port, api_key=api_key) as server:
             ready.set_result((server.url, asyncio.get_running_loop(), leave))
             await leave.wait()
 

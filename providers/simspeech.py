@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from data.schema import Struct
+from providers.simfaults import UNPAID
 
 Object: TypeAlias = Mapping[str, Any]
 Events: TypeAlias = Iterator[tuple[str, Object]]
@@ -49,6 +50,11 @@ class Trouble(Struct, frozen=True):
     code: str
     retry_after: str = ""
     """Seconds; empty: it does not say."""
+
+    @property
+    def unpaid(self) -> bool:
+        """Is it about money?"""
+        return self.code == UNPAID
 
 
 class Speech(Protocol):

@@ -27,14 +27,13 @@ from data.errors import TransportError
 from data.schema import Benchmark, Struct
 from providers.persona import Cast, Chat, Manner, Spoken
 from providers.scorebook import normal, published, uniform
+from providers.simfaults import FAULTS, UNPAID, check_faults, envelope, pick, trouble
 from providers.simgateway import gateway_of
 from providers.wire import Endpoint, HttpReply, HttpRequest
 
 MINUTE_S, DAY_S = 60.0, 86_400.0
 TYPICAL_TOKENS = 200
 """Output length that takes the median latency; a quarter of the latency does not depend on length."""
-FAULTS: Mapping[str, float] = {"500": 0.4, "503": 0.3, "reset": 0.2, "hang": 0.1}
-"""What an error is, by share."""
 MALFORMED: tuple[Manner, ...] = ("json", "prose", "nothing")
 SLACK_S = 1e-6
 """Two sums of floats may differ in their last digits; a window's end is not missed for that."""
@@ -49,7 +48,7 @@ LIMITS: Mapping[str, tuple[str, str, float]] = {
 """A windowed limit -> its unit in rate headers, its words in a refusal, its span in seconds."""
 TOKEN_LIMITS = ("tpm", "input_tpm", "output_tpm")
 
-Fault: TypeAlias = Literal["", "reset", "hang"]
+Fault: TypeAlias = Literal["", "reset", "hang", "cut"]
 Tells: TypeAlias = Literal["all", "wait", "nothing"]
 
 
@@ -84,6 +83,14 @@ class SimOptions(codec.Table, frozen=True):
     """Answers with finish_reason content_filter."""
     truncation_rate: float = 0.0
     """Answers with finish_reason length."""
+    faults: dict[str, float] = {}
+    """What the errors of `error_rate` are, by share: 500, 503, inside, reset, cut, hang. Empty: mostly
+    500 and 503, never inside or cut."""
+    window_s: float = MINUTE_S
+    """Limits a minute are judged on windows this long, each of its share: some providers look at 1 to
+    10 seconds."""
+    credit: int | None = None
+    """Requests until no money is left; None: there is no end to it."""
 
     def __post_init__(self) -> None:
         for name in ("error_rate", "malformed_verdict_rate", "refusal_rate", "truncation_rate"):
@@ -92,6 +99,11 @@ class SimOptions(codec.Table, frozen=True):
         for name in ("latency_s", "latency_spread"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} is a number from 0 up, not {getattr(self, name):g}")
+        check_faults(self.faults)
+        if not 0 < self.window_s <= MINUTE_S:
+            raise ValueError(f"window_s is above 0 and at most 60, not {self.window_s:g}")
+        if self.credit is not None and self.credit < 0:
+            raise ValueError(f"credit is a number of requests from 0 up, not {self.credit}")
         for name in (*LIMITS, "concurrency"):
             limit = getattr(self, name)
             if limit is not None and limit < 1:
@@ -143,6 +155,13 @@ class SimReply(Struct, frozen=True):
     """It was not turned away, so it is in flight until `Simulator.finish`."""
     pieces: tuple[tuple[int, float], ...] = ()
     """Of a streamed body: (bytes, seconds after the request at which they are out)."""
+    played: str = "limited"
+    """What this is, as `SimStatistics.played` counts it."""
+
+    @property
+    def kept(self) -> int:
+        """Bytes of the body that leave: half of them where it is cut."""
+        return len(self.body) // 2 if self.fault == "cut" else len(self.body)
 
 
 class SimStatistics(Struct, frozen=True, kw_only=True):
@@ -162,20 +181,24 @@ class SimStatistics(Struct, frozen=True, kw_only=True):
     input_tokens: int = 0
     """Of all replies with 200, as they were told."""
     output_tokens: int = 0
+    played: dict[str, int] = {}
+    """How requests ended as their sender should see it: answered, refused, truncated, limited, unpaid,
+    wrong key, bad request, or a fault of `providers/simfaults.py` -> requests."""
 
 
 class _Window:
-    """What was admitted in the last `span_s` seconds, in one unit."""
+    """What was admitted in the last `span_s` seconds, in one unit. `limit` is what people are told."""
 
-    def __init__(self, limit: int, span_s: float) -> None:
-        self.limit, self.span_s, self.used = limit, span_s, 0
+    def __init__(self, limit: int, full_s: float, judged_s: float) -> None:
+        self.limit, self.span_s, self.used = limit, min(full_s, judged_s), 0
+        self._share = self.span_s / full_s
         self._taken: deque[tuple[float, int]] = deque()
 
     def wait_s(self, amount: int, now: float) -> float:
         """0: it fits. Else seconds until it will, or the whole span for what never can."""
         while self._taken and self._taken[0][0] <= now - self.span_s + SLACK_S:
             self.used -= self._taken.popleft()[1]
-        excess = self.used + amount - self.limit
+        excess = self.used + amount - self.room
         if excess <= 0:
             return 0.0
         for at, taken in self._taken:
@@ -183,6 +206,11 @@ class _Window:
             if excess <= 0:
                 return at + self.span_s - now
         return self.span_s
+
+    @property
+    def room(self) -> int:
+        """What fits into one window."""
+        return max(1, int(self.limit * self._share))
 
     def take(self, amount: int, now: float) -> None:
         self._taken.append((now, amount))
@@ -202,7 +230,7 @@ class Simulator:
         self._chats = codec.decoder(Chat)
         self._limit = options.concurrency
         self._windows = {
-            name: _Window(limit, LIMITS[name][2])
+            name: self._window(name, limit)
             for name in LIMITS
             if (limit := getattr(options, name)) is not None
         }
@@ -212,6 +240,8 @@ class Simulator:
         self._seen: dict[bytes, int] = {}
         self._answered: dict[bytes, int] = {}
         self._by_status: Counter[str] = Counter()
+        self._played: Counter[str] = Counter()
+        self._admitted = 0
         self._again = self._in_flight = self._max_in_flight = 0
         self._input_tokens = self._output_tokens = 0
 
@@ -224,7 +254,12 @@ class Simulator:
             self._change_limits(now)
         reply = self._turned_away(_ONE_REQUEST, now) or self._admit(body, now)
         self._by_status[reply.fault or str(reply.status)] += 1
+        self._played[reply.played] += 1
         return reply
+
+    def turned_away(self, played: str) -> None:
+        """A request got no further than the server's door."""
+        self._played[played] += 1
 
     def reply_to(self, path: str, body: bytes, now: float) -> SimReply:
         """The reply to a POST to any dialect's `path` below the base URL, streamed if it is asked to be."""
@@ -232,7 +267,7 @@ class Simulator:
         if gateway is None:
             return self.answer(body, now)
         reply = self.answer(gateway.body, now)
-        if reply.fault:
+        if reply.fault and not reply.body:
             return reply
         said = gateway.reply(reply.status, reply.headers, reply.body, reply.delay_s)
         return codec.replace(
@@ -255,6 +290,7 @@ class Simulator:
             limited=dict(self._limited),
             input_tokens=self._input_tokens,
             output_tokens=self._output_tokens,
+            played=dict(self._played),
         )
 
     # --- limits --------------------------------------------------------------------------------
@@ -269,7 +305,11 @@ class Simulator:
             elif name in self._windows:
                 self._windows[name].limit = value
             else:
-                self._windows[name] = _Window(value, LIMITS[name][2])
+                self._windows[name] = self._window(name, value)
+
+    def _window(self, name: str, limit: int) -> _Window:
+        full_s = LIMITS[name][2]
+        return _Window(limit, full_s, self.options.window_s if full_s == MINUTE_S else full_s)
 
     def _turned_away(self, amounts: Mapping[str, int], now: float) -> SimReply | None:
         """A 429 if a limit is reached. Only those of a window say when to come back."""
@@ -312,7 +352,7 @@ class Simulator:
         for name, window in self._windows.items():
             unit = LIMITS[name][0]
             headers[f"x-ratelimit-limit-{unit}"] = str(window.limit)
-            headers[f"x-ratelimit-remaining-{unit}"] = str(max(0, window.limit - window.used))
+            headers[f"x-ratelimit-remaining-{unit}"] = str(max(0, window.room - window.used))
             headers[f"x-ratelimit-reset-{unit}"] = f"{math.ceil(window.reset_s(now) * 1000)}ms"
         return headers
 
@@ -320,6 +360,9 @@ class Simulator:
 
     def _admit(self, body: bytes, now: float) -> SimReply:
         """Let it in, unless its tokens are too many: those are known when its answer is."""
+        if self.options.credit is not None and self._admitted >= self.options.credit:
+            message = "You exceeded your current quota, please check your plan and billing details."
+            return _refused(429, message, UNPAID, UNPAID, played="unpaid")
         digest = hashlib.blake2b(body, digest_size=16, key=self._key).digest()
         nth = self._seen.get(digest, 0) + 1
         luck = uniform(hashlib.blake2b(digest + nth.to_bytes(8, "little")).digest())
@@ -332,6 +375,7 @@ class Simulator:
             amounts = {**_ONE_REQUEST, **tokens}
             if (refused := self._turned_away(amounts, now)) is not None:
                 return refused
+        self._admitted += 1
         self._in_flight += 1
         self._max_in_flight = max(self._max_in_flight, self._in_flight)
         self._seen[digest] = nth
@@ -340,11 +384,21 @@ class Simulator:
         headers = {**_HEADERS, **self._rate_headers(now)}
         headers["x-request-id"] = f"req-sim-{digest.hex()}-{nth}"
         if not isinstance(chat, Chat):
-            return _refused(400, chat, "invalid_request_error", "invalid_request", headers, True)
-        if luck[0] < self.options.error_rate:
-            return self._fault(luck, headers)
+            kind, played = "invalid_request_error", "bad request"
+            refused = _refused(400, chat, kind, "invalid_request", headers, played=played)
+            return codec.replace(refused, admitted=True)
+        wrong = luck[0] < self.options.error_rate
+        fault = pick(self.options.faults or FAULTS, luck[1]) if wrong else ""
+        if fault not in ("", "cut"):
+            return self._fault(fault, luck, headers)
         spoken = spoken or self.cast.reply(chat, self._manner(luck))
-        return self._answered_reply(chat, spoken, digest, luck, headers)
+        if not fault:
+            self._count(spoken, digest)
+        body = self._body(chat, spoken, digest)
+        delay_s = self._delay_s(spoken.completion_tokens, luck[2])
+        if fault:
+            return SimReply(200, headers, body, delay_s, "cut", played="cut")
+        return SimReply(200, headers, body, delay_s, played=_ENDS[spoken.finish_reason])
 
     def _read(self, body: bytes) -> Chat | str:
         """The request, or why it is refused."""
@@ -361,28 +415,22 @@ class Simulator:
             return "max_tokens is at least 1"
         return chat
 
-    def _fault(self, luck: tuple[float, ...], headers: Mapping[str, str]) -> SimReply:
-        kind = _pick(FAULTS, luck[1])
+    def _fault(self, kind: str, luck: tuple[float, ...], headers: Mapping[str, str]) -> SimReply:
         delay_s = self._delay_s(TYPICAL_TOKENS, luck[2])
         if kind == "reset":
-            return SimReply(0, {}, b"", delay_s, "reset")
+            return SimReply(0, {}, b"", delay_s, "reset", played=kind)
         if kind == "hang":
-            return SimReply(0, {}, b"", math.inf, "hang")
-        message, code = _TROUBLE[kind]
-        return SimReply(int(kind), headers, envelope(message, "server_error", code), delay_s * 0.25)
+            return SimReply(0, {}, b"", math.inf, "hang", played=kind)
+        status, body = trouble(kind)
+        return SimReply(status, headers, body, delay_s * 0.25, played=kind)
 
-    def _answered_reply(
-        self,
-        chat: Chat,
-        spoken: Spoken,
-        digest: bytes,
-        luck: tuple[float, ...],
-        headers: Mapping[str, str],
-    ) -> SimReply:
+    def _count(self, spoken: Spoken, digest: bytes) -> None:
         before = self._answered[digest] = self._answered.get(digest, 0) + 1
         self._again += before == 2
         self._input_tokens += spoken.prompt_tokens
         self._output_tokens += spoken.completion_tokens
+
+    def _body(self, chat: Chat, spoken: Spoken, digest: bytes) -> bytes:
         message = {"role": "assistant", "content": spoken.text}
         body = {
             "id": f"chatcmpl-sim-{digest.hex()}",
@@ -398,8 +446,7 @@ class Simulator:
             "system_fingerprint": f"sim-{self.cast.seed}",
             "simulated": True,
         }
-        delay_s = self._delay_s(spoken.completion_tokens, luck[2])
-        return SimReply(200, headers, codec.encode(body), delay_s)
+        return codec.encode(body)
 
     def _manner(self, luck: tuple[float, ...]) -> Manner:
         options = self.options
@@ -459,15 +506,11 @@ class SimulatorTransport:
 
 _ONE_REQUEST: Mapping[str, int] = {"rpm": 1, "rpd": 1}
 _HEADERS: Mapping[str, str] = {"content-type": "application/json"}
-_TROUBLE: Mapping[str, tuple[str, str]] = {
-    "500": ("the server had an error (simulated)", "server_error"),
-    "503": ("the server is overloaded (simulated)", "server_is_overloaded"),
+_ENDS: Mapping[str, str] = {
+    "stop": "answered",
+    "length": "truncated",
+    "content_filter": "refused",
 }
-
-
-def envelope(message: str, kind: str, code: str) -> bytes:
-    """An error body as OpenAI writes it."""
-    return codec.encode({"error": {"message": message, "type": kind, "param": None, "code": code}})
 
 
 def _refused(
@@ -476,18 +519,8 @@ def _refused(
     kind: str,
     code: str,
     headers: Mapping[str, str] = _HEADERS,
-    admitted: bool = False,
+    played: str = "limited",
 ) -> SimReply:
-    """An error at once."""
-    return SimReply(
-        status, {**_HEADERS, **headers}, envelope(message, kind, code), admitted=admitted
-    )
-
-
-def _pick(shares: Mapping[str, float], luck: float) -> str:
-    """The kind in whose share of (0, 1) `luck` falls."""
-    for kind, share in shares.items():
-        luck -= share
-        if luck < 0:
-            return kind
-    return kind
+    """An error at once, of a request that was not let in."""
+    body = envelope(message, kind, code)
+    return SimReply(status, {**_HEADERS, **headers}, body, admitted=False, played=played)

@@ -253,6 +253,7 @@ def test_models_and_statistics_can_be_looked_at() -> None:
         assert get(url.replace("/v1", "/stats"))[1] == {
             "requests": 4,
             "by_status": {"200": 3, "400": 1},
+            "played": {"answered": 3, "bad request": 1},
             "distinct_bodies": 3,
             "answered_again": 1,
             "in_flight": 0,

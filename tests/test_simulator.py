@@ -507,3 +507,35 @@ def test_the_embedded_simulator_is_made_from_plain_options() -> None:
     cast = transport.simulator.cast
     assert isinstance(cast, Cast)
     assert "CritiqueLLM" in cast.names
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"faults": {"404": 1.0}},
+        {"faults": {"cut": 0.0}},
+        {"window_s": 0.0},
+        {"window_s": 61.0},
+        {"credit": -1},
+    ],
+)
+def test_impossible_troubles_are_refused(wrong: dict[str, Any]) -> None:
+    """With the option's name."""
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        sim_options(wrong, where="simulator")
+
+
+def test_short_windows_hold_their_share_of_the_limit() -> None:
+    """600 a minute, judged over 2 s, are 20 in 2 s; the headers go on telling 600."""
+    simulator = Simulator(SimOptions(rpm=600, window_s=2.0, latency_s=0.0), CAST)
+    statuses = [simulator.answer(body(f"第{n}题"), 0.0).status for n in range(21)]
+    assert Counter(statuses) == {200: 20, 429: 1}
+    late = simulator.answer(body("第22题"), 2.0)
+    assert (late.status, late.headers["x-ratelimit-limit-requests"]) == (200, "600")
+
+
+def test_the_money_runs_out_once_and_for_all() -> None:
+    """What is admitted counts; then every request is told so."""
+    simulator = Simulator(SimOptions(credit=2, latency_s=0.0), CAST)
+    played = [simulator.answer(body(f"第{n}题"), float(n)).played for n in range(4)]
+    assert played == ["answered", "answered", "unpaid", "unpaid"]
