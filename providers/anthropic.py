@@ -14,6 +14,7 @@ from typing import Any
 from data.codec import encode
 from data.errors import BadReply, ConfigError
 from data.schema import Request, Response, StopReason
+from providers.outcomes import rulebook
 from providers.reading import (
     Chunks,
     Whole,
@@ -78,7 +79,7 @@ class AnthropicMessages:
         return {**version, "x-api-key": key} if key else version
 
     def decode(self, reply: HttpReply) -> Response:
-        return read(reply, _folded, _answer)
+        return read(reply, _folded, _answer, rulebook("anthropic"))
 
 
 def _folded(chunks: Chunks) -> Whole:

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from data.codec import encode
 from data.errors import BadReply, CallError, Overloaded, Unauthorized
 from data.schema import Request, Response, StopReason
+from providers.outcomes import rulebook
 from providers.reading import (
     Chunks,
     Whole,
@@ -88,7 +89,7 @@ class Gemini:
         return {"x-goog-api-key": key} if key else {}
 
     def decode(self, reply: HttpReply) -> Response:
-        return read(reply, _folded, _answer)
+        return read(reply, _folded, _answer, rulebook("gemini"))
 
 
 def _place(model: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from data.codec import encode
 from data.errors import BadReply, Overloaded
 from data.schema import Request, Response, StopReason
+from providers.outcomes import rulebook
 from providers.reading import (
     Chunks,
     Whole,
@@ -68,7 +69,7 @@ class OpenAIChat:
         return {"Authorization": f"Bearer {key}"} if key else {}
 
     def decode(self, reply: HttpReply) -> Response:
-        return read(reply, _folded, _answer)
+        return read(reply, _folded, _answer, rulebook("openai"))
 
 
 def _folded(chunks: Chunks) -> Whole:

@@ -42,8 +42,12 @@ CODES = frozenset(
     | {"errortype", "reason", "quotaid", "err_code", "limit_source", "blockreason"}
 )
 """Members whose value names a kind of error, in small letters."""
-FLAGS = frozenset({"input_sensitive", "output_sensitive", "need_clear_history"})
-"""Members that name one by being true."""
+FLAGS = frozenset({"input_sensitive", "output_sensitive", "need_clear_history", "flagged_input"})
+"""Members that name one by being true, or by holding anything: `member=true`."""
+NOTHING_LEFT = "quotavalue"
+"""A limit, which names an error where it is 0; any other number of it is no code."""
+_ID_HEADERS = ("x-request-id", "request-id", "x-generation-id")
+_ID_MEMBERS = ("request_id", "id", "responseId")
 _TELLING = ("code=", "error_code=", "status_code=", "statuscode=")
 """Members whose value is worth looking up, where no rule knows it."""
 _NUMBERED = re.compile(r"[(\[](\d{4,6})[)\]]")
@@ -112,9 +116,18 @@ def refused(refusal: Refused, reply: HttpReply) -> Response:
         stop_reason="content_filter",
         refused_by="provider",
         refusal_code=printable(refusal.code, 80),
-        request_id=reply.headers.get("x-request-id", ""),
+        request_id=request_id_of(reply, _top(read_refusal(reply.body))),
         latency_s=reply.latency_s,
     )
+
+
+def request_id_of(reply: HttpReply, body: Mapping[str, Any]) -> str:
+    """What a provider's support asks for: from a header, else from the body."""
+    for name in _ID_HEADERS:
+        if found := reply.headers.get(name):
+            return found
+    named = (body.get(name) for name in _ID_MEMBERS)
+    return next((value for value in named if value and isinstance(value, str)), "")
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -151,8 +164,13 @@ def _error(kind: type[CallError], reply: HttpReply, said: Refusal, code: str) ->
         _message(reply, said, code),
         status=reply.status,
         retry_after_s=told_wait_s(reply.headers, reply.body),
-        request_id=reply.headers.get("x-request-id", ""),
+        request_id=request_id_of(reply, _top(said)),
     )
+
+
+def _top(said: Refusal) -> Mapping[str, Any]:
+    """The body itself, if it is an object."""
+    return said.objects[0] if said.objects else {}
 
 
 def _message(reply: HttpReply, said: Refusal, code: str) -> str:
@@ -195,8 +213,10 @@ def _named(said: Refusal) -> Iterator[tuple[str, str]]:
             member = str(name).lower()
             if member in CODES and _is_code(value):
                 yield member, str(value)
-            elif member in FLAGS and value is True:
+            elif member in FLAGS and value:
                 yield member, "true"
+            elif member == NOTHING_LEFT and value in ("0", 0):
+                yield member, "0"
 
 
 def _is_code(value: Any) -> bool:

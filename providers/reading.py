@@ -14,20 +14,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from data.codec import Undecodable, decode, replace
+from data.codec import Undecodable, decode, encode, replace
 from data.errors import BadReply, TransportError
 from data.schema import Response, Struct
 from data.text import printable
-from providers.classify import classify
-from providers.retry_after import told_wait_s
+from providers.outcomes import Refused, Rulebook, outcome_of, refused, request_id_of
 from providers.sse import DONE, Channel, Event, arrival_s, events, is_stream
 from providers.wire import HttpReply
 
 EXCERPT = 200
 """Characters of a foreign body that an error message shows."""
 OPENING, CLOSING = "<think>", "</think>"
-_ID_HEADERS = ("x-request-id", "request-id", "x-generation-id")
-_ID_MEMBERS = ("request_id", "id", "responseId")
 
 
 class Whole(Struct, frozen=True):
@@ -44,12 +41,12 @@ Fold: TypeAlias = Callable[[Chunks], Whole]
 Answer: TypeAlias = Callable[[Mapping[str, Any], HttpReply], Response]
 
 
-def read(reply: HttpReply, fold: Fold, answer: Answer) -> Response:
+def read(reply: HttpReply, fold: Fold, answer: Answer, rules: Rulebook) -> Response:
     """`fold` makes one object of a stream, `answer` reads such an object. Raises CallError."""
     whole = _opened(reply, fold)
     error = error_in(whole.body)
     if error is not None or reply.status != 200:
-        return _refusal_or_raise(reply, whole.body, whole.body if error is None else error)
+        return _refusal_or_raise(reply, whole.body, whole.body if error is None else error, rules)
     return _completed(answer(whole.body, reply), reply, whole)
 
 
@@ -163,42 +160,15 @@ def _chunk(event: Event, size: int) -> Mapping[str, Any] | None:
 
 
 def _refusal_or_raise(
-    reply: HttpReply, body: Mapping[str, Any], error: Mapping[str, Any]
+    reply: HttpReply, body: Mapping[str, Any], error: Mapping[str, Any], rules: Rulebook
 ) -> Response:
     """A content filter's refusal is an outcome; everything else is an error of its class."""
-    request_id = _request_id(reply, body)
-    kind = classify(reply.status, error)
-    if kind is None:
-        return Response(
-            text="",
-            stop_reason="content_filter",
-            refused_by="provider",
-            refusal_code=_code_of(reply, error),
-            request_id=request_id,
-            latency_s=reply.latency_s,
-        )
-    message = error.get("message")
-    raise kind(
-        printable(str(message), limit=EXCERPT) if message else excerpt(reply),
-        status=reply.status,
-        retry_after_s=told_wait_s(reply.headers, error or reply.body),
-        request_id=request_id,
-    )
-
-
-def _code_of(reply: HttpReply, error: Mapping[str, Any]) -> str:
-    """The provider's own name for what happened."""
-    named = (error.get(name) for name in ("code", "type", "status"))
-    found = next((str(n) for n in named if n and isinstance(n, str | int)), f"HTTP {reply.status}")
-    return printable(found, limit=80)
-
-
-def _request_id(reply: HttpReply, body: Mapping[str, Any]) -> str:
-    """What a provider's support asks for: from a header, else from the body."""
-    for name in _ID_HEADERS:
-        if found := reply.headers.get(name):
-            return found
-    return next(filter(None, (text_of(body.get(name)) for name in _ID_MEMBERS)), "")
+    inner = reply if error is body else replace(reply, body=encode(error))
+    found, request_id = outcome_of(inner, rules), request_id_of(reply, body)
+    if isinstance(found, Refused):
+        return replace(refused(found, reply), request_id=request_id)
+    found.request_id = request_id
+    raise found
 
 
 # --- completing --------------------------------------------------------------------------------
@@ -223,7 +193,7 @@ def _completed(found: Response, reply: HttpReply, whole: Whole) -> Response:
         reasoning=reasoning,
         stop_reason=stop,
         flags=flags,
-        request_id=found.request_id or _request_id(reply, whole.body),
+        request_id=found.request_id or request_id_of(reply, whole.body),
         latency_s=reply.latency_s,
         simulated=whole.body.get("simulated") is True,
         **_times(reply, whole, start),

@@ -14,6 +14,7 @@ from typing import Any
 from data.codec import encode
 from data.errors import BadReply
 from data.schema import RefusedBy, Request, Response, StopReason
+from providers.outcomes import rulebook
 from providers.reading import (
     Chunks,
     Whole,
@@ -62,7 +63,7 @@ class OpenAIResponses:
         return {"Authorization": f"Bearer {key}"} if key else {}
 
     def decode(self, reply: HttpReply) -> Response:
-        return read(reply, _folded, _answer)
+        return read(reply, _folded, _answer, rulebook("openai"))
 
 
 def _folded(chunks: Chunks) -> Whole:

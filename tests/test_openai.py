@@ -455,9 +455,8 @@ def test_every_status_has_its_class_whatever_the_body(
         (429, {"code": "credit_balance_exhausted"}, OutOfQuota),
         (429, {"code": "1113"}, OutOfQuota),
         (429, {"code": "1302"}, RateLimited),
-        (429, {"type": "engine_overloaded_error"}, RateLimited),
+        (429, {"type": "engine_overloaded_error"}, Overloaded),
         (400, {"code": "Arrearage"}, OutOfQuota),
-        (400, {"code": "1211"}, UnknownModel),
         (404, {"code": "model_not_found"}, UnknownModel),
         (401, {"code": "invalid_api_key"}, Unauthorized),
         (401, {"type": "authentication_error"}, Unauthorized),
@@ -486,7 +485,7 @@ def test_an_error_without_its_envelope_is_read_too() -> None:
     assert isinstance(raised(reply({**top, "code": 404}, 404)), UnknownModel)
     told = raised(reply({"code": 20012, "message": "Model is busy", "data": None}, 503))
     assert isinstance(told, Overloaded)
-    assert told.message == "Model is busy"
+    assert told.message == "Model is busy [20012]"
     assert isinstance(raised(reply({"detail": "Not Found"}, 404)), WrongAddress)
 
 

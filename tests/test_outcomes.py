@@ -138,6 +138,8 @@ def test_a_refusal_is_a_record_that_names_who_refused_and_how() -> None:
     record = refused(found, got)
     assert (record.state, record.refused_by, record.refusal_code) == ("refused", "provider", "1301")
     assert (record.text, record.usage, record.request_id) == ("", None, "r-1")
+    named = reply(400, '{"error":{"code":"1301","message":"敏感"},"request_id":"r-2"}')
+    assert refused(found, named).request_id == "r-2"
     assert record.latency_s == 0.5
 
 

@@ -12,7 +12,7 @@ from data import codec
 from data.errors import BadReply, CallError, TransportError
 from data.schema import Response
 from data.text import printable
-from providers.reading import EXCERPT
+from providers.reading import EXCERPT, error_in
 from providers.registry import DIALECTS
 from providers.simanthropic import AnthropicSpeech
 from providers.simgemini import GeminiSpeech
@@ -149,3 +149,29 @@ def test_a_stream_with_damaged_bytes_is_still_an_outcome_or_an_error(
         return
     assert got.text or got.state != "answered"
     assert got.ttft_s is None or got.ttft_s <= got.last_token_s
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ({"choices": []}, None),
+        ({"error": None}, None),
+        ({"error": {}}, None),
+        ({"error": ""}, None),
+        ({"error": {"code": "x"}}, {"code": "x"}),
+        ({"error": "words"}, {"message": "words"}),
+        ({"error": ["odd"]}, {"message": ["odd"]}),
+        ({"base_resp": {"status_code": 0, "status_msg": ""}}, None),
+        (
+            {"base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}},
+            {"code": 1008, "message": "insufficient balance"},
+        ),
+        (
+            {"error_code": 336501, "error_msg": "rpm limit"},
+            {"code": 336501, "message": "rpm limit"},
+        ),
+    ],
+)
+def test_errors_within_200_stand_in_several_places(body: Any, error: Any) -> None:
+    """MiniMax and Baidu have members of their own for them."""
+    assert error_in(body) == error
