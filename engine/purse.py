@@ -67,7 +67,7 @@ class Purse:
 
     def settle(self, ticket: Ticket, job: Job, end: Response | CallError) -> Paid:
         """Book how an attempt ended."""
-        price = self._prices[_party(job.trial)]
+        price = self._prices[party_of(job.trial)]
         paid = _paid(price, end)
         if paid.nano is None:
             self._budget.settle(ticket, None)
@@ -107,7 +107,7 @@ class Purse:
             self._budget.restore(charge, past.column, calls=calls)
 
     def _charge(self, account: str, job: Job) -> Charge:
-        stage, name = _party(job.trial)
+        stage, name = party_of(job.trial)
         price = self._prices[stage, name]
         amount = None
         if price is not None:
@@ -158,7 +158,7 @@ class Spent:
 
     def _add(self, intent: Intent, column: Column, nano: int | None, currency: str) -> None:
         known = "" if nano is None else currency or OWN  # what was free has no currency of its own
-        key = Past(intent.account, *_party(intent.trial), column, known)
+        key = Past(intent.account, *party_of(intent.trial), column, known)
         amount, calls = self.sums.get(key, (0, 0))
         self.sums[key] = (amount + (nano or 0), calls + 1)
 
@@ -227,5 +227,6 @@ def _paid(price: Price | None, end: Response | CallError) -> Paid:
     return Paid(cost(price, end.usage), price.currency)
 
 
-def _party(trial: Trial) -> Party:
+def party_of(trial: Trial) -> Party:
+    """Who is paid for this trial."""
     return ("judge", trial.judge) if trial.kind == "judgment" else ("generate", trial.model)

@@ -119,8 +119,21 @@ def report(
             "--texts", help="html: which texts it holds (failures: where something is missing)."
         ),
     ] = "all",
+    reprice: Annotated[
+        bool,
+        typer.Option(
+            "--reprice", help="Instead: what it cost, beside what it would cost at today's prices."
+        ),
+    ] = False,
+    prices: Annotated[
+        Path | None,
+        typer.Option("--prices", help="The same with your own prices (TOML, by name or model id)."),
+    ] = None,
 ) -> None:
     """Print the leaderboard of a run, one table per judge, or write a report about all of it."""
+    if reprice or prices is not None:
+        _reprice(run, format_, out, prices)
+        return
     from engine.reports.files import write_whole
     from engine.results import scores_of
     from engine.rundir import find_run, read_run
@@ -153,6 +166,42 @@ def report(
             typer.echo(f"wrote {printable(str(beside))}", err=True)
     else:
         sys.stdout.buffer.write(text)
+
+
+def _reprice(run: str, format_: Format, out: Path | None, prices: Path | None) -> None:
+    """Booked costs beside those at other prices."""
+    import shutil
+    from datetime import UTC, datetime
+
+    from engine.reports import repriced
+    from engine.reports.files import write_whole
+    from engine.repricing import own_prices, reprice
+    from engine.rundir import find_run, read_run, records
+
+    if format_ not in ("terminal", "csv", "json"):
+        raise ConfigError(
+            f"costs are not told as {format_}",
+            where="--reprice",
+            how="--format terminal, csv or json",
+        )
+    stored = read_run(find_run(run))
+    today = datetime.now(tz=UTC).date()
+    own = own_prices(stored.sweep, stored.folder, prices)
+    rows = reprice(stored.sweep, records(stored.folder, kinds=("intent", "settled")), own, today)
+    if format_ == "csv":
+        text = repriced.as_csv(rows)
+    elif format_ == "json":
+        text = repriced.as_json(rows, today)
+    else:
+        columns = shutil.get_terminal_size().columns
+        simulated = any(provider.simulated for provider in stored.sweep.providers)
+        lines = repriced.lines(rows, today, columns, simulated=simulated)
+        text = "".join(f"{line}\n" for line in lines).encode()
+    if out is None:
+        sys.stdout.buffer.write(text)
+        return
+    write_whole(out, [text])
+    typer.echo(f"wrote {printable(str(out))}", err=True)
 
 
 def export(
