@@ -36,6 +36,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from data.schema import Usage
+
 Scope = Literal["trial", "model", "account"]
 
 
@@ -105,6 +107,8 @@ class CallError(AlignsweepError):
         super().__init__(message)
         self.message, self.status = message, status
         self.retry_after_s, self.request_id = retry_after_s, request_id
+        self.usage: Usage | None = None
+        """What the reply says it took, where it says so all the same: it will be billed."""
 
     @property
     def kind(self) -> str:

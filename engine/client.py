@@ -125,7 +125,7 @@ class Client:
         return Settled(
             number,
             latency_s,
-            end.usage if isinstance(end, Response) else None,
+            end.usage,
             error.kind if error else "",
             str(error) if error else "",
             paid.nano,

@@ -32,6 +32,7 @@ from data.schema import (
 )
 from engine.parties import Books, Mishap, Party, Timeline
 from engine.plan import Ledger, Plan, State
+from engine.results import with_times
 from engine.rundir import Stored, read_run
 from engine.scores import MIN_COVERAGE, Scores, score
 
@@ -165,7 +166,7 @@ def read_dossier(folder: Path, *, min_coverage: float = MIN_COVERAGE) -> Dossier
         where=str(path),
     )
     gathered.close()
-    return Dossier(run, scores, plan, gathered)
+    return Dossier(run, with_times(scores, folder), plan, gathered)
 
 
 class _Gathered:

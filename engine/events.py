@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from data.schema import AnswerState, Struct, Usage
+from engine.served import Changed
 
 # --- events ------------------------------------------------------------------------------------
 
@@ -42,6 +43,8 @@ class AnswerSaved(Struct, frozen=True):
     latency_s: float = 0.0
     judgments_off: dict[str, int] = {}
     """Judgments that will not come because the answer was refused, by the models they are named after."""
+    said: tuple[str, str, str] = ("", "", "")
+    """Who really answered, as `engine.served.said_by` has it."""
 
 
 class JudgmentSaved(Struct, frozen=True):
@@ -53,6 +56,7 @@ class JudgmentSaved(Struct, frozen=True):
     cached: bool
     usage: Usage | None = None
     latency_s: float = 0.0
+    said: tuple[str, str, str] = ("", "", "")
 
 
 class TrialFailed(Struct, frozen=True):
@@ -214,6 +218,8 @@ class Progress(Struct, frozen=True, kw_only=True):
     hedges_won: int = 0
     money: MoneyView | None = None
     """None: nobody keeps account of money."""
+    served: tuple[Changed, ...] = ()
+    """Who was served in several versions in this session; times are seconds since it began."""
 
     @property
     def bound(self) -> AccountView | None:

@@ -17,6 +17,7 @@ from engine.accounts import Job
 from engine.events import AnswerSaved, Event, JudgmentSaved, TrialFailed
 from engine.plan import State
 from engine.rundir import Opened
+from engine.served import said_by
 
 RECENT = 4096
 """Answers whose text is kept in memory because they are about to be judged."""
@@ -63,6 +64,7 @@ class Keeper:
             response.usage if settled else None,
             response.latency_s,
             judgments_off,
+            said_by(response),
         )
         record = Answer(trial=trial, response=response, state=response.state)
         place = self._write(record, settled, told)
@@ -80,6 +82,7 @@ class Keeper:
             settled is None,
             last.usage if settled else None,
             last.latency_s,
+            said_by(last),
         )
         self._write(record, settled, told)
         self._ledger.mark(job.number, State.JUDGED if record.verdict else State.UNSCORABLE)

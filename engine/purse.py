@@ -1,9 +1,10 @@
 """What a sweep's calls cost: prices, the ceiling, and what earlier sessions spent.
 
 Every attempt reserves its worst case before its first byte and is settled with what it really took, so
-spent + reserved never exceeds a ceiling. What was refused (4xx, 429) is free; what ended without a
-readable answer may have been billed, so its worst case is booked apart, as estimated; an attempt that a
-crash cut off is possibly billed. An unknown price is None and counted, never 0.
+spent + reserved never exceeds a ceiling. What was refused (4xx, 429) is free; a reply of no use that tells
+its usage all the same is paid by that; what ended without either may have been billed, so its worst case is
+booked apart, as estimated; an attempt that a crash cut off is possibly billed. An unknown price is None and
+counted, never 0.
 """
 
 from __future__ import annotations
@@ -219,7 +220,7 @@ def purse_for(
 
 
 def _paid(price: Price | None, end: Response | CallError) -> Paid:
-    if isinstance(end, CallError):
+    if isinstance(end, CallError) and end.usage is None:
         free = isinstance(end, RateLimited) or not isinstance(end, Retryable)
         return Paid(0, price.currency if price else "") if free else Paid(None)
     if price is None or end.usage is None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cache.journal import Decode
-from data.codec import decode_record
+from data.codec import decode_record, replace
 from data.outline import decode_outline
 from data.schema import (
     Answer,
@@ -28,6 +28,7 @@ from engine.purse import Spent, sums
 from engine.refusals import RefusalCount, Refusals
 from engine.rundir import Stored, records
 from engine.scores import MIN_COVERAGE, Scores, score
+from engine.served import Changed, Served, dated
 
 
 def results(
@@ -68,7 +69,7 @@ def scores_in(
     watch: Callable[[Record], None] | None = None,
 ) -> Scores:
     """The leaderboard of the run in `folder`, for those who know what it is about."""
-    return score(
+    scores = score(
         benchmark,
         sweep.judges,
         results(folder, watch, decode=decode_record if watch else decode_outline),
@@ -78,6 +79,15 @@ def scores_in(
         min_coverage=min_coverage,
         where=str(folder / "journal.jsonl"),
     )
+    return with_times(scores, folder)
+
+
+def with_times(scores: Scores, folder: Path) -> Scores:
+    """The same with the times at which versions changed; the journal is only read again if any did."""
+    if not scores.served:
+        return scores
+    intents = records(folder, kinds=("intent",), decode=decode_outline)
+    return replace(scores, served=dated(scores.served, intents))
 
 
 class Counts(Struct, frozen=True, kw_only=True):
@@ -102,6 +112,8 @@ class Counts(Struct, frozen=True, kw_only=True):
     """Attempts of unknown price, which no sum has."""
     refusals: tuple[RefusalCount, ...] = ()
     """Who refused what, most frequent first."""
+    served: tuple[Changed, ...] = ()
+    """Models and judges that were served in several versions."""
 
 
 def counts_of(run: Stored) -> Counts:
@@ -112,7 +124,7 @@ def counts_of(run: Stored) -> Counts:
     spent = Usage()
     failures: dict[Trial, str] = {}
     costs = Spent()
-    refusals = Refusals(run.sweep)
+    refusals, served = Refusals(run.sweep), Served()
     for record in records(run.folder):
         ledger.enter(record, 0, 0)
         costs.enter(record)
@@ -121,6 +133,7 @@ def counts_of(run: Stored) -> Counts:
         elif isinstance(record, Answer | Judgment):
             failures.pop(record.trial, None)
             refusals.add(record)
+            served.enter(record)
         if isinstance(record, Intent):
             attempts += 1
             open_intents += 1
@@ -147,6 +160,7 @@ def counts_of(run: Stored) -> Counts:
         money=money,
         unpriced=unpriced,
         refusals=refusals.counts(),
+        served=dated(served.changes(), records(run.folder, kinds=("intent",))),
     )
 
 

@@ -34,6 +34,7 @@ from data.schema import (
     Verdict,
 )
 from engine.duels import DuelTable, duels
+from engine.served import Changed, Served
 
 MIN_COVERAGE = 0.95
 """Share of planned judgments with a score, below which a row has no rank (and shows no total)."""
@@ -135,6 +136,8 @@ class Scores(Struct, frozen=True, kw_only=True):
     """Of judges that compare two answers."""
     repeats: int = 1
     """Judgments per judge and answer: how `Row.marks` divides."""
+    served: tuple[Changed, ...] = ()
+    """Models and judges that were served in several versions."""
 
 
 # --- what it is made of ------------------------------------------------------------------------
@@ -246,8 +249,10 @@ def score(
     the records in an error. Raises DataError when real and simulated results are mixed.
     """
     intake = _Intake((q.id for q in benchmark.questions), judges)
+    served = Served()
     for record in records:
         intake.add(record)
+        served.enter(record)
     if len(intake.kinds) > 1:
         raise DataError(
             "real and simulated results are mixed; one table never holds both",
@@ -285,6 +290,7 @@ def score(
         ignored=intake.ignored,
         duels=duels(judges, intake.comparisons, names),
         repeats=repeats,
+        served=served.changes(),
     )
 
 

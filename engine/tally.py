@@ -27,6 +27,7 @@ from engine.events import (
     Stopped,
     TrialFailed,
 )
+from engine.served import Served
 
 
 class Rate:
@@ -94,6 +95,7 @@ class Tally:
         self._saved: float | None = None
         self._rate = Rate()
         self._errors: Counter[str] = Counter()
+        self._served = Served()
         self._log: deque[LogLine] = deque(maxlen=self.LOG_LINES)
 
     def add(self, event: Event, now: float) -> None:
@@ -148,6 +150,7 @@ class Tally:
             hedged=self._hedged,
             hedges_won=self._hedges_won,
             money=money,
+            served=self._served.changes(),
         )
 
     def _add_answer(self, event: AnswerSaved, now: float) -> None:
@@ -158,6 +161,7 @@ class Tally:
         model.refused += event.state == "refused"
         self._count(model, event.cached, event.usage, now)
         model.answers_reused += event.cached
+        self._hear("generate", event.model, event, now)
 
     def _add_judgment(self, event: JudgmentSaved, now: float) -> None:
         model = self._models[event.model]
@@ -174,6 +178,13 @@ class Tally:
         if not event.cached:
             judge.rate.add(now)
         self._count(model, event.cached, event.usage, now)
+        self._hear("judge", event.judge, event, now)
+
+    def _hear(self, stage: str, name: str, event: AnswerSaved | JudgmentSaved, now: float) -> None:
+        """Who really answered; a version that is new goes into the log at once."""
+        at_s = None if event.cached else now - self._started
+        for news in self._served.add(stage, name, event.said, at_s=at_s):
+            self._log.appendleft(LogLine(now, "warning", news))
 
     def _count(self, model: _Model, cached: bool, usage: Usage | None, now: float) -> None:
         self._saved = model.saved = now

@@ -17,6 +17,7 @@ from data.schema import Request, Response, StopReason
 from providers.outcomes import rulebook
 from providers.reading import (
     Chunks,
+    Dialect,
     Whole,
     cut_off,
     excerpt,
@@ -26,7 +27,7 @@ from providers.reading import (
     text_of,
 )
 from providers.sse import Channel
-from providers.usage import anthropic_usage
+from providers.usage import Counted, anthropic_usage
 from providers.wire import HttpReply, HttpRequest
 
 VERSION = "2023-06-01"
@@ -79,7 +80,7 @@ class AnthropicMessages:
         return {**version, "x-api-key": key} if key else version
 
     def decode(self, reply: HttpReply) -> Response:
-        return read(reply, _folded, _answer, rulebook("anthropic"))
+        return read(reply, _DIALECT)
 
 
 def _folded(chunks: Chunks) -> Whole:
@@ -126,7 +127,7 @@ def _answer(body: Mapping[str, Any], reply: HttpReply) -> Response:
     refused, why = stop == "content_filter", object_of(body.get("stop_details"))
     if refused and not text:
         text = text_of(why.get("explanation"))
-    counted = anthropic_usage(body.get("usage"))
+    counted = _counted(body)
     return Response(
         text=text,
         stop_reason=stop,
@@ -139,3 +140,10 @@ def _answer(body: Mapping[str, Any], reply: HttpReply) -> Response:
         served_model=text_of(body.get("model")),
         upstream=text_of(body.get("provider")),
     )
+
+
+def _counted(body: Mapping[str, Any]) -> Counted:
+    return anthropic_usage(body.get("usage"))
+
+
+_DIALECT = Dialect(_folded, _answer, _counted, rulebook("anthropic"))

@@ -18,6 +18,7 @@ from data.schema import Request, Response, StopReason
 from providers.outcomes import rulebook
 from providers.reading import (
     Chunks,
+    Dialect,
     Whole,
     cut_off,
     excerpt,
@@ -27,7 +28,7 @@ from providers.reading import (
     text_of,
 )
 from providers.sse import Channel
-from providers.usage import gemini_usage
+from providers.usage import Counted, gemini_usage
 from providers.wire import HttpReply, HttpRequest
 
 STOP_REASONS: Mapping[str, StopReason] = {
@@ -89,7 +90,7 @@ class Gemini:
         return {"x-goog-api-key": key} if key else {}
 
     def decode(self, reply: HttpReply) -> Response:
-        return read(reply, _folded, _answer, rulebook("gemini"))
+        return read(reply, _DIALECT)
 
 
 def _place(model: str) -> str:
@@ -128,7 +129,7 @@ def _answer(body: Mapping[str, Any], reply: HttpReply) -> Response:
     if reason in FAILURES:
         raise FAILURES[reason](f"the provider broke off its answer ({reason})", status=200)
     stop = STOP_REASONS.get(reason, "other") if candidate is not None else "content_filter"
-    counted = gemini_usage(body.get("usageMetadata"))
+    counted = _counted(body)
     return Response(
         text=_text(parts, thoughts=False),
         stop_reason=stop,
@@ -153,3 +154,10 @@ def _parts(candidate: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 def _text(parts: list[Mapping[str, Any]], *, thoughts: bool) -> str:
     return "".join(text_of(p.get("text")) for p in parts if (p.get("thought") is True) is thoughts)
+
+
+def _counted(body: Mapping[str, Any]) -> Counted:
+    return gemini_usage(body.get("usageMetadata"))
+
+
+_DIALECT = Dialect(_folded, _answer, _counted, rulebook("gemini"))

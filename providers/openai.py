@@ -17,6 +17,7 @@ from data.schema import Request, Response, StopReason
 from providers.outcomes import rulebook
 from providers.reading import (
     Chunks,
+    Dialect,
     Whole,
     cut_off,
     excerpt,
@@ -26,7 +27,7 @@ from providers.reading import (
     text_of,
 )
 from providers.sse import Channel
-from providers.usage import chat_usage
+from providers.usage import Counted, chat_usage
 from providers.wire import HttpReply, HttpRequest
 
 STOP_REASONS: Mapping[str, StopReason] = {
@@ -69,7 +70,7 @@ class OpenAIChat:
         return {"Authorization": f"Bearer {key}"} if key else {}
 
     def decode(self, reply: HttpReply) -> Response:
-        return read(reply, _folded, _answer, rulebook("openai"))
+        return read(reply, _DIALECT)
 
 
 def _folded(chunks: Chunks) -> Whole:
@@ -108,7 +109,7 @@ def _answer(body: Mapping[str, Any], reply: HttpReply) -> Response:
     text, refusal = _said(message), text_of(message.get("refusal"))
     declined = bool(refusal and not text)
     stop = "content_filter" if declined else STOP_REASONS.get(reason, "other")
-    counted = chat_usage(body.get("usage"))
+    counted = _counted(body)
     return Response(
         text=text or refusal,
         stop_reason=stop,
@@ -146,3 +147,10 @@ def _parts_of_thought(message: Mapping[str, Any]) -> Iterator[str]:
     for part in objects_in(message.get("content")):
         for thought in objects_in(part.get("thinking")):
             yield text_of(thought.get("text"))
+
+
+def _counted(body: Mapping[str, Any]) -> Counted:
+    return chat_usage(body.get("usage"))
+
+
+_DIALECT = Dialect(_folded, _answer, _counted, rulebook("openai"))

@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from data.codec import Undecodable, decode, encode, replace
-from data.errors import BadReply, TransportError
+from data.errors import BadReply, CallError, TransportError
 from data.schema import Response, Struct
 from data.text import printable
 from providers.outcomes import Refused, Rulebook, outcome_of, refused, request_id_of
 from providers.sse import DONE, Channel, Event, arrival_s, events, is_stream
+from providers.usage import Counted
 from providers.wire import HttpReply
 
 EXCERPT = 200
@@ -41,13 +42,31 @@ Fold: TypeAlias = Callable[[Chunks], Whole]
 Answer: TypeAlias = Callable[[Mapping[str, Any], HttpReply], Response]
 
 
-def read(reply: HttpReply, fold: Fold, answer: Answer, rules: Rulebook) -> Response:
-    """`fold` makes one object of a stream, `answer` reads such an object. Raises CallError."""
-    whole = _opened(reply, fold)
+class Dialect(Struct, frozen=True):
+    """What is particular about one API's replies."""
+
+    fold: Fold
+    """One object of a stream, as the same API gives it without streaming."""
+    answer: Answer
+    """Reads such an object. Raises CallError."""
+    count: Callable[[Mapping[str, Any]], Counted]
+    """The tokens that such an object tells."""
+    rules: Rulebook
+    """What its errors mean, where the provider has no rules of its own."""
+
+
+def read(reply: HttpReply, dialect: Dialect) -> Response:
+    """The answer in a reply. Raises CallError, with the usage if a reply of no use tells one."""
+    whole = _opened(reply, dialect.fold)
     error = error_in(whole.body)
-    if error is not None or reply.status != 200:
-        return _refusal_or_raise(reply, whole.body, whole.body if error is None else error, rules)
-    return _completed(answer(whole.body, reply), reply, whole)
+    try:
+        if error is not None or reply.status != 200:
+            error = whole.body if error is None else error
+            return _refusal_or_raise(reply, whole.body, error, dialect.rules)
+        return _completed(dialect.answer(whole.body, reply), reply, whole)
+    except CallError as found:
+        found.usage = dialect.count(whole.body).usage
+        raise
 
 
 def error_in(body: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -17,6 +17,7 @@ from data.schema import RefusedBy, Request, Response, StopReason
 from providers.outcomes import rulebook
 from providers.reading import (
     Chunks,
+    Dialect,
     Whole,
     cut_off,
     excerpt,
@@ -26,7 +27,7 @@ from providers.reading import (
     text_of,
 )
 from providers.sse import Channel
-from providers.usage import responses_usage
+from providers.usage import Counted, responses_usage
 from providers.wire import HttpReply, HttpRequest
 
 ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
@@ -63,7 +64,7 @@ class OpenAIResponses:
         return {"Authorization": f"Bearer {key}"} if key else {}
 
     def decode(self, reply: HttpReply) -> Response:
-        return read(reply, _folded, _answer, rulebook("openai"))
+        return read(reply, _DIALECT)
 
 
 def _folded(chunks: Chunks) -> Whole:
@@ -96,7 +97,7 @@ def _answer(body: Mapping[str, Any], reply: HttpReply) -> Response:
     stop, refused_by = _stop(body, reply)
     if refusal and not text:
         stop, refused_by = "content_filter", "model"
-    counted = responses_usage(body.get("usage"))
+    counted = _counted(body)
     return Response(
         text=text or refusal,
         stop_reason=stop,
@@ -146,3 +147,10 @@ def _reasoning_item(item: Mapping[str, Any]) -> str:
 def _texts(parts: object) -> Iterator[str]:
     for part in objects_in(parts):
         yield text_of(part.get("text"))
+
+
+def _counted(body: Mapping[str, Any]) -> Counted:
+    return responses_usage(body.get("usage"))
+
+
+_DIALECT = Dialect(_folded, _answer, _counted, rulebook("openai"))

@@ -5,6 +5,7 @@
     reset      the connection is reset before a byte of the reply
     cut        it is reset in the middle of the reply
     hang       the reply never comes
+    empty      a whole reply, with its usage, in which nothing is said
     unpaid     no money is left; from `credit` requests on, every one
 
 Where two dialects say a thing differently, `providers/simgateway.py` knows how.
@@ -18,7 +19,7 @@ from data import codec
 
 FAULTS: Mapping[str, float] = {"500": 0.4, "503": 0.3, "reset": 0.2, "hang": 0.1}
 """What an error is, by share, unless the options say otherwise."""
-KINDS = ("500", "503", "inside", "reset", "cut", "hang")
+KINDS = ("500", "503", "inside", "reset", "cut", "hang", "empty")
 UNPAID = "insufficient_quota"
 """The code of no money."""
 _TROUBLE: Mapping[str, tuple[str, str]] = {

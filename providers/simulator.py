@@ -84,13 +84,16 @@ class SimOptions(codec.Table, frozen=True):
     truncation_rate: float = 0.0
     """Answers with finish_reason length."""
     faults: dict[str, float] = {}
-    """What the errors of `error_rate` are, by share: 500, 503, inside, reset, cut, hang. Empty: mostly
-    500 and 503, never inside or cut."""
+    """What the errors of `error_rate` are, by share: 500, 503, inside, reset, cut, hang, empty. Left
+    out: mostly 500 and 503, never inside, cut or empty."""
     window_s: float = MINUTE_S
     """Limits a minute are judged on windows this long, each of its share: some providers look at 1 to
     10 seconds."""
     credit: int | None = None
     """Requests until no money is left; None: there is no end to it."""
+    version_changes: tuple[tuple[float, str], ...] = ()
+    """(seconds after the first request, fingerprint), each after the one before it: another version of
+    the model is served from then on."""
 
     def __post_init__(self) -> None:
         for name in ("error_rate", "malformed_verdict_rate", "refusal_rate", "truncation_rate"):
@@ -108,6 +111,9 @@ class SimOptions(codec.Table, frozen=True):
             limit = getattr(self, name)
             if limit is not None and limit < 1:
                 raise ValueError(f"{name} is at least 1, not {limit}")
+        moments = [at_s for at_s, _ in self.version_changes]
+        if moments != sorted(moments) or not all(0 <= at_s < math.inf for at_s in moments):
+            raise ValueError("version_changes: times rise from 0")
         before = 0.0
         for at_s, name, value in self.limit_changes:
             if name not in (*LIMITS, "concurrency"):
@@ -235,6 +241,8 @@ class Simulator:
             if (limit := getattr(options, name)) is not None
         }
         self._changes = deque(options.limit_changes)
+        self._versions = deque(options.version_changes)
+        self._version = f"sim-{cast.seed}"
         self._began: float | None = None
         self._limited: Counter[str] = Counter()
         self._seen: dict[bytes, int] = {}
@@ -250,8 +258,8 @@ class Simulator:
 
     def answer(self, body: bytes, now: float) -> SimReply:
         """The reply to a POST /chat/completions that came at `now` (seconds of any one clock)."""
-        if self._changes:
-            self._change_limits(now)
+        if self._changes or self._versions:
+            self._change(now)
         reply = self._turned_away(_ONE_REQUEST, now) or self._admit(body, now)
         self._by_status[reply.fault or str(reply.status)] += 1
         self._played[reply.played] += 1
@@ -295,9 +303,11 @@ class Simulator:
 
     # --- limits --------------------------------------------------------------------------------
 
-    def _change_limits(self, now: float) -> None:
+    def _change(self, now: float) -> None:
         """Changes whose time has come. What was admitted before still counts."""
         self._began = now if self._began is None else self._began
+        while self._versions and self._versions[0][0] <= now - self._began:
+            self._version = self._versions.popleft()[1]
         while self._changes and self._changes[0][0] <= now - self._began:
             _, name, value = self._changes.popleft()
             if name == "concurrency":
@@ -389,15 +399,19 @@ class Simulator:
             return codec.replace(refused, admitted=True)
         wrong = luck[0] < self.options.error_rate
         fault = pick(self.options.faults or FAULTS, luck[1]) if wrong else ""
-        if fault not in ("", "cut"):
+        if fault not in ("", "cut", "empty"):
             return self._fault(fault, luck, headers)
         spoken = spoken or self.cast.reply(chat, self._manner(luck))
+        if fault == "empty":
+            spoken = codec.replace(spoken, text="", finish_reason="stop")
         if not fault:
             self._count(spoken, digest)
         body = self._body(chat, spoken, digest)
         delay_s = self._delay_s(spoken.completion_tokens, luck[2])
+        if fault == "cut":
+            return SimReply(200, headers, body, delay_s, "cut", played=fault)
         if fault:
-            return SimReply(200, headers, body, delay_s, "cut", played="cut")
+            return SimReply(200, headers, body, delay_s, played=fault)
         return SimReply(200, headers, body, delay_s, played=_ENDS[spoken.finish_reason])
 
     def _read(self, body: bytes) -> Chat | str:
@@ -443,7 +457,7 @@ class Simulator:
                 "completion_tokens": spoken.completion_tokens,
                 "total_tokens": spoken.prompt_tokens + spoken.completion_tokens,
             },
-            "system_fingerprint": f"sim-{self.cast.seed}",
+            "system_fingerprint": self._version,
             "simulated": True,
         }
         return codec.encode(body)

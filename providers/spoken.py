@@ -65,10 +65,12 @@ class Spoken:
             return _ended(outcome_of(reply, self._rules), reply)
         try:
             response = self._codec.decode(reply)
-        except CallError:
+        except CallError as error:
             found = hidden_in(reply, self._rules)
             if found is None:
                 raise
+            if isinstance(found, CallError):
+                found.usage = error.usage
             return _ended(found, reply)
         if any(flag in reply.body for flag in _FLAGGED):
             found = hidden_in(reply, self._rules)

@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from cache.journal import scan
-from data.schema import Answer, Judgment, Settled
+from data.errors import BadReply
+from data.schema import Answer, Judgment, Message, Request, Settled
+from providers.persona import Cast
 from providers.registry import DIALECTS, STREAMED
+from providers.simulator import SimOptions, Simulator
+from providers.wire import HttpReply
 
 if TYPE_CHECKING:
     from tests.conftest import Program
@@ -101,6 +105,22 @@ def test_a_sweep_over_all_dialects_gets_through_trouble(program: Program) -> Non
     assert ended.code == 0, ended
     errors = {end.error for end in sent(program, "s") if end.error}
     assert errors == {"Overloaded", "TransportError"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("api", DIALECTS)
+def test_a_reply_without_an_answer_tells_what_it_took(api: str, stream: bool) -> None:
+    """In every dialect, whole or streamed: the error carries the usage that will be billed."""
+    codec = (STREAMED if stream else DIALECTS)[api]
+    asked = codec.encode(
+        Request(model="m", messages=(Message("user", "q"),), max_tokens=99, temperature=0.0)
+    )
+    simulator = Simulator(SimOptions(error_rate=1.0, faults={"empty": 1.0}), Cast(0, [], []))
+    said = simulator.reply_to(asked.path, asked.body, 0.0)
+    with pytest.raises(BadReply) as caught:
+        codec.decode(HttpReply(said.status, said.headers, said.body))
+    assert caught.value.usage is not None
+    assert caught.value.usage.output_tokens > 0
 
 
 def test_whether_replies_are_streamed_may_change_from_one_session_to_the_next(

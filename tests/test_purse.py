@@ -23,6 +23,7 @@ base_url = "simulated:"
 simulated = true
 [providers.sim.simulator]
 error_rate = {faults}
+{kinds}
 [[models]]
 name = "m"
 provider = "sim"
@@ -42,9 +43,15 @@ CNY = "0.14"
 IN_DOLLARS = 'price = { currency = "USD", input = "30", output = "60" }'
 
 
-def write(program: Program, faults: float = 0.0, judge: str = IN_DOLLARS, budget: str = "") -> None:
+def write(
+    program: Program,
+    faults: float = 0.0,
+    judge: str = IN_DOLLARS,
+    budget: str = "",
+    kinds: str = "",
+) -> None:
     """The sweep file."""
-    text = SWEEP.format(faults=faults, judge_price=judge, budget=budget)
+    text = SWEEP.format(faults=faults, judge_price=judge, budget=budget, kinds=kinds)
     (program.folder / "s.toml").write_text(text, encoding="utf-8")
 
 
@@ -84,6 +91,20 @@ def test_what_may_have_been_billed_is_booked_apart(program: Program) -> None:
     assert all(end.estimated and end.cost for end in lost)
     assert not any(end.estimated for end in ends if not end.error)
     assert " estimated" in program.run("status", "s").out
+
+
+def test_a_reply_of_no_use_costs_what_it_says_it_took(program: Program) -> None:
+    """It is billed: its usage and its cost are in the books, exactly, beside its error."""
+    write(program, faults=0.3, kinds="faults = { empty = 1.0 }")
+    program.run("run", "s.toml", "--limit", "10")
+    empty = [end for end in settled(program) if end.error == "BadReply"]
+    assert empty
+    by_currency = {"CNY": (2_000, 8_000), "USD": (30_000, 60_000)}
+    for end in empty:
+        asked, said = by_currency[end.currency]
+        assert end.usage is not None
+        assert end.cost == asked * end.usage.input_tokens + said * end.usage.output_tokens > 0
+        assert not end.estimated
 
 
 def test_a_ceiling_holds_over_sessions_and_ends_in_exit_4(program: Program) -> None:

@@ -38,6 +38,7 @@ MEANS = {
     "reset": "TransportError",
     "cut": "TransportError",
     "hang": "TransportError",
+    "empty": "BadReply",
     "unpaid": "OutOfQuota",
     "wrong key": "Unauthorized",
 }
@@ -107,8 +108,13 @@ ACCOUNTS = (
     Played(
         "in-and-out",  # input and output tokens apart, as Anthropic has them; answers that are cut off
         "anthropic",
-        {"input_tpm": 200_000, "output_tpm": 300_000, "truncation_rate": 0.3},
-        must=frozenset({"truncated"}),
+        {
+            "input_tpm": 200_000,
+            "output_tpm": 300_000,
+            "truncation_rate": 0.3,
+            **share(0.2, empty=1),
+        },
+        must=frozenset({"truncated", "empty"}),
     ),
     Played(
         "in-the-stream",  # trouble within a stream that began well

@@ -20,6 +20,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the reply as JSON.")
 @app.command()
 def status(run: flags.RunName, as_json: AsJson = False) -> None:
     """Where a running sweep stands, and why its next calls wait."""
+    from data.codec import convert
+    from engine.served import Changed, sentence
+
     result = _ask(run, {"op": "status"})
     if as_json:
         _print_json(result)
@@ -28,6 +31,8 @@ def status(run: flags.RunName, as_json: AsJson = False) -> None:
     done = sum(m["answers_done"] + m["judgments_done"] for m in progress["models"])
     planned = sum(m["answers"] + m["judgments"] for m in progress["models"])
     typer.echo(f"{printable(progress['name'])}: {done:,} of {planned:,}, {progress['state']}")
+    for change in progress.get("served", ()):
+        typer.echo(sentence(convert(change, Changed, where="served"), elapsed=True))
     for name, view in limits.items():
         typer.echo(f"\n{printable(name)}: {view['in_flight']} in flight")
         for limit in view["limits"]:

@@ -60,6 +60,8 @@ def say(
 
 def _remarks(loaded: Loaded, outcome: Outcome) -> Iterator[str]:
     """What a user may have to act upon, most telling first."""
+    from engine.served import sentence
+
     if outcome.broke:
         yield f"stopped: {printable(outcome.broke)}"
     if outcome.trouble:
@@ -73,6 +75,9 @@ def _remarks(loaded: Loaded, outcome: Outcome) -> Iterator[str]:
         yield f"failed: {count:,} x {printable(reason, 200)}"
     if len(outcome.progress.errors) > REASONS:
         yield f"  and {len(outcome.progress.errors) - REASONS:,} other reasons (see `status`)"
+    if not (loaded.sweep.judges and outcome.progress.judges):  # else it stands under the table
+        for change in outcome.progress.served:
+            yield f"note: {sentence(change, elapsed=True)}"
     if outcome.progress.hedged:
         won = outcome.progress.hedges_won
         yield f"note: {outcome.progress.hedged:,} stragglers were sent twice, {won:,} times it helped"

@@ -38,6 +38,7 @@ def status(
     from engine.figures import many
     from engine.results import counts_of
     from engine.rundir import find_run, read_run
+    from engine.served import sentence
 
     stored = read_run(find_run(run))
     counts = counts_of(stored)
@@ -63,6 +64,8 @@ def status(
         typer.echo(
             f"refused    {row.count:,} x {row.what} by {row.by} of {printable(row.account, 60)}{code}"
         )
+    for change in counts.served:
+        typer.echo(f"changed    {sentence(change)}")
     typer.echo(
         f"requests   {counts.attempts:,} sent, {counts.possibly_billed:,} without a known end"
         f" (possibly billed)"

@@ -15,6 +15,7 @@ from engine import figures
 from engine.cells import inert
 from engine.duels import Duelist, DuelTable
 from engine.scores import Coverage, Row, Scores, Table
+from engine.served import sentence
 
 DIGITS = 2
 TOTAL = "总分"
@@ -157,6 +158,7 @@ def _notes(scores: Scores, table: Table, partial: bool) -> list[str]:
     notes: list[str] = []
     if scores.simulated:
         notes.append("Everything here is simulated: no model was asked and no judge has read it.")
+    notes += _served(scores, table.judge)
     low = [row for row in table.rows if not row.complete]
     if low:
         what = "no rank" if partial else "no rank and no total"
@@ -180,6 +182,11 @@ def _notes(scores: Scores, table: Table, partial: bool) -> list[str]:
             f"Records of other questions, models or judges: {figures.count(scores.ignored)}."
         )
     return notes
+
+
+def _served(scores: Scores, judge: str) -> list[str]:
+    """Versions that changed: of every model, and of this judge."""
+    return [sentence(c) for c in scores.served if c.stage == "generate" or c.name == judge]
 
 
 def _thin_categories(scores: Scores, table: Table) -> list[str]:
@@ -256,6 +263,7 @@ def _duel_notes(scores: Scores, table: DuelTable) -> list[str]:
         notes.insert(
             0, "Everything here is simulated: no model was asked and no judge has read it."
         )
+    notes += _served(scores, table.judge)
     if table.consistency is not None:
         notes.append(f"Same winner in both positions: {figures.percent(table.consistency)}.")
     if table.first_wins is not None:
