@@ -40,7 +40,7 @@ BreakerState: TypeAlias = Literal["closed", "open"]
 
 
 class RetryStatistics(Struct, frozen=True, kw_only=True):
-    """Tokens are retries; `denied` counts those that were not granted."""
+    """Tokens are retries, below 0 those booked ahead; `denied` counts those not granted at once."""
 
     tokens: float
     first_attempts: int
@@ -49,7 +49,10 @@ class RetryStatistics(Struct, frozen=True, kw_only=True):
 
 
 class RetryBudget:
-    """A token bucket of retries: at any time spent <= 10 + first attempts / 10 + seconds / 10."""
+    """A token bucket of retries: at any time spent <= 10 + first attempts / 10 + seconds / 10.
+
+    A retry that is booked counts from the time at which it is there.
+    """
 
     def __init__(self, now: float = 0.0) -> None:
         self._tokens, self._at = FLOOR, now
@@ -74,10 +77,16 @@ class RetryBudget:
         self._spent += 1
         return True
 
-    def wait_s(self, now: float) -> float:
-        """Seconds until there will be a retry even if nothing is earned."""
-        self._drip(now)
-        return max(0.0, (1.0 - self._tokens) * DRIP_S)
+    def book(self, now: float) -> float:
+        """Take the next retry that nobody has: seconds until it is there, even if nothing is earned.
+
+        So many that fail at once come back one after the other, and never more than the budget allows.
+        """
+        if self.spend(now):
+            return 0.0
+        self._tokens -= 1.0
+        self._spent += 1
+        return -self._tokens * DRIP_S
 
     def statistics(self) -> RetryStatistics:
         """Counts so far."""

@@ -339,8 +339,8 @@ class Session:
             self._give_up(job, error)
             return
         now = asyncio.get_running_loop().time()
-        if again.tries.failed > job.tries.failed and not account.retries.spend(now):
-            again = Again(max(again.wait_s, account.retries.wait_s(now)), again.tries)
+        if again.tries.failed > job.tries.failed:
+            again = Again(max(again.wait_s, account.retries.book(now)), again.tries)
         if job.due is not None and now + again.wait_s >= job.due:
             late = f"{self._sweep.deadline_s:g} s have passed"
             self._give_up(job, DeadlinePassed(f"{late}, the last error was {error.kind}: {error}"))

@@ -15,10 +15,20 @@ def test_a_quiet_account_may_retry_ten_times_and_then_once_in_ten_seconds() -> N
     """The floor, without any traffic."""
     budget = RetryBudget()
     assert [budget.spend(0.0) for _ in range(11)] == [True] * 10 + [False]
-    assert budget.wait_s(0.0) == pytest.approx(10.0)
     assert not budget.spend(9.9)
     assert budget.spend(20.0)
     assert budget.statistics().denied == 2
+
+
+def test_what_fails_at_once_comes_back_one_by_one() -> None:
+    """Each retry beyond the budget is booked for a time of its own, and new work pays debts off."""
+    budget = RetryBudget()
+    waits = [budget.book(0.0) for _ in range(13)]
+    assert waits == pytest.approx([0.0] * 10 + [10.0, 20.0, 30.0])
+    assert not budget.spend(29.0)
+    for _ in range(20):
+        budget.first_attempt(30.0)
+    assert budget.book(30.0) == 0.0
 
 
 def test_ten_first_attempts_earn_a_retry() -> None:
@@ -37,22 +47,26 @@ def test_the_savings_of_a_good_day_are_bounded() -> None:
     assert budget.statistics().tokens == pytest.approx(MOST)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["first", "retry"]), st.floats(0.0, 30.0)), max_size=400))
+@given(st.lists(st.tuples(st.sampled_from(["first", "retry", "book"]), st.floats(0.0, 30.0)), max_size=400))
 def test_retries_never_exceed_a_tenth_of_the_traffic_and_the_floor(
     events: list[tuple[str, float]],
 ) -> None:
-    """At any time: 10, a tenth of first attempts, and one for every ten seconds."""
-    budget, now, first, spent = RetryBudget(), 0.0, 0, 0
+    """At any time: 10, a tenth of first attempts, and one for every ten seconds; also what is booked."""
+    budget, now, firsts = RetryBudget(), 0.0, list[float]()
+    used: list[float] = []
     for what, wait in events:
         now += wait
         if what == "first":
-            first += 1
+            firsts.append(now)
             budget.first_attempt(now)
-        else:
-            spent += budget.spend(now)
-        assert spent <= FLOOR + 0.1 * first + now / DRIP_S + 1e-6
-    assert budget.statistics().spent == spent
-    assert budget.wait_s(now) <= DRIP_S
+        elif what == "book":
+            used.append(now + budget.book(now))
+        elif budget.spend(now):
+            used.append(now)
+    for number, at in enumerate(sorted(used), start=1):
+        first = sum(when <= at for when in firsts)
+        assert number <= FLOOR + 0.1 * first + at / DRIP_S + 1e-6
+    assert budget.statistics().spent == len(used)
 
 
 def failing(breaker: Breaker, times: int, now: float = 0.0) -> None:
