@@ -224,6 +224,8 @@ class Session:
             response = known.get(job.key)
             if response is not None:
                 self._answered(job, response, None)
+            elif self._stops.cover(job):  # since it was taken up
+                self._leave_pending(job)
             else:
                 job.pool.backlog.put(job)
 
@@ -345,18 +347,33 @@ class Session:
             late = f"{self._sweep.deadline_s:g} s have passed"
             self._give_up(job, DeadlinePassed(f"{late}, the last error was {error.kind}: {error}"))
             return
+        if self._stops.cover(job):  # meanwhile
+            self._leave_pending(job)
+            return
         job.tries, job.trouble = again.tries, error.kind
         job.pool.backlog.put_later(job, now + again.wait_s)
         self._tell(Retrying(account.name, job.trial.model, error.kind, again.wait_s))
 
     def _give_up(self, job: Job, error: CallError) -> None:
         """Whoever waited for the same words tries for himself."""
-        self._sharing.hand_over(job)
+        self._hand_over(job)
         self._keeper.keep_failure(job, error)
         self._end(job)
 
     def _leave_pending(self, job: Job) -> None:
-        self._sharing.hand_over(job)
+        self._hand_over(job)
+        self._pend(job)
+
+    def _hand_over(self, job: Job) -> None:
+        """The first of its followers that may still be asked for takes its place."""
+        heir = self._sharing.heir(job)
+        while heir is not None and self._stops.cover(heir):
+            self._pend(heir)
+            heir = self._sharing.heir(heir)
+        if heir is not None:
+            heir.pool.backlog.put(heir)
+
+    def _pend(self, job: Job) -> None:
         self._ledger.mark(job.number, State.PENDING)
         self._end(job)
 

@@ -33,15 +33,15 @@ class Sharing:
         followers, job.followers = job.followers, []
         return followers
 
-    def hand_over(self, job: Job) -> None:
-        """No response will come for this job: the first that followed it asks for it now."""
+    def heir(self, job: Job) -> Job | None:
+        """No response will come for this job: the first that followed it leads from now on."""
         self._leave(job)
         if not job.followers:
-            return
+            return None
         heir, *rest = job.followers
         heir.followers, job.followers = rest, []
         self._leaders[heir.key] = heir
-        heir.pool.backlog.put(heir)
+        return heir
 
     def _leave(self, job: Job) -> None:
         if self._leaders.get(job.key) is job:

@@ -47,7 +47,11 @@ def test_the_savings_of_a_good_day_are_bounded() -> None:
     assert budget.statistics().tokens == pytest.approx(MOST)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["first", "retry", "book"]), st.floats(0.0, 30.0)), max_size=400))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["first", "retry", "book"]), st.floats(0.0, 30.0)), max_size=400
+    )
+)
 def test_retries_never_exceed_a_tenth_of_the_traffic_and_the_floor(
     events: list[tuple[str, float]],
 ) -> None:
