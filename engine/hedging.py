@@ -18,7 +18,7 @@ from typing import Any
 
 from data.schema import Response, Settled
 from engine.accounts import Account, Job
-from engine.budget import Ticket
+from engine.budget import Refusal, Ticket
 from engine.client import Client, Copy
 from engine.events import Event, Hedged
 from engine.limits import Permit
@@ -88,8 +88,8 @@ class Hedger:
         calm = account.limits.calm_for_s(now) >= CALM_S and account.limits.is_clear(need)
         if not (idle and calm and account.retries.spend(now)):
             return
-        ticket = self._client.purse.try_reserve(account.pool.spec.name, job)
-        if ticket is None:
+        ticket = self._client.purse.reserve(account.pool.spec.name, job)
+        if isinstance(ticket, Refusal):
             return
         leave = account.limits.take(need)
         race.start(lambda copy: self._client.attempt(job, account, leave, ticket, copy))

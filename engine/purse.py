@@ -51,20 +51,14 @@ class Purse:
         self._changed = asyncio.Event()
         self._budget = Budget(terms.ceiling, on_change=self._changed.set)
 
-    async def reserve(self, account: str, job: Job) -> Ticket | Refusal:
-        """Hold the worst case of a job's next attempt; waits for refunds while only those are missing."""
-        charge = self._charge(account, job)
-        while True:
-            held = self._budget.reserve(charge)
-            if isinstance(held, Ticket) or held.kind != "blocked":
-                return held
-            self._changed.clear()
-            await self._changed.wait()
+    def reserve(self, account: str, job: Job) -> Ticket | Refusal:
+        """Hold the worst case of a job's next attempt, or say why that is not possible now."""
+        return self._budget.reserve(self._charge(account, job))
 
-    def try_reserve(self, account: str, job: Job) -> Ticket | None:
-        """As `reserve`, but now or never."""
-        held = self._budget.reserve(self._charge(account, job))
-        return held if isinstance(held, Ticket) else None
+    async def refund(self) -> None:
+        """Wait until an attempt has been settled: who was blocked may ask again."""
+        self._changed.clear()
+        await self._changed.wait()
 
     def settle(self, ticket: Ticket, job: Job, end: Response | CallError) -> Paid:
         """Book how an attempt ended."""

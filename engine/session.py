@@ -246,10 +246,13 @@ class Session:
 
     async def _send(self, job: Job, account: Account, leave: Permit) -> None:
         """One exchange and what comes of it, if there is money for it."""
-        ticket = await self._client.purse.reserve(account.pool.spec.name, job)
+        ticket = self._client.purse.reserve(account.pool.spec.name, job)
         if isinstance(ticket, Refusal):
             account.limits.unused(leave)
-            self._stops.for_money(job, account, ticket)
+            if ticket.kind == "blocked":
+                await self._wait_for_refund(job)
+            else:
+                self._stops.for_money(job, account, ticket)
             return
         if not job.tries.exchanges:
             account.retries.first_attempt(leave.at)
@@ -261,6 +264,14 @@ class Session:
             self._failed(job, account, error)
         else:
             self._answered(job, response, settled)
+
+    async def _wait_for_refund(self, job: Job) -> None:
+        """Back into the queue once somebody's money is free: leave to send was for then, not for now."""
+        await self._client.purse.refund()
+        if self._stops.cover(job):
+            self._leave_pending(job)
+        else:
+            job.pool.backlog.put_back(job)
 
     def _note_quiet(self) -> None:
         """The last call in flight has ended and no other may begin."""
