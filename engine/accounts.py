@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from data.catalog import accounts_of
 from data.codec import replace
-from data.errors import CallError, RateLimited, Retryable
+from data.errors import CallError, DeadlinePassed, RateLimited, Retryable
 from data.schema import Draw, ProviderSpec, Request, Response, Trial, Usage
 from engine.backlog import Backlog
 from engine.breaker import RetryBudget
@@ -258,6 +258,8 @@ class Account:
             self.limits.rejected(permit, end.retry_after_s, now, rate=rate)
         elif isinstance(end, Retryable):
             self.limits.troubled(permit, now)
+        elif isinstance(end, DeadlinePassed):
+            self.limits.gave_up(permit)
         else:
             self.limits.refused(permit, now)
 

@@ -13,7 +13,7 @@ import asyncio
 from collections.abc import Mapping
 from datetime import date
 
-from data.errors import CallError, ConfigError, RateLimited, Retryable
+from data.errors import CallError, ConfigError, DeadlinePassed, RateLimited, Retryable
 from data.prices import Price, cost, price_of, worst_case
 from data.schema import Intent, ProviderSpec, Record, Response, Settled, Struct, Trial
 from engine.accounts import Job
@@ -215,7 +215,8 @@ def purse_for(
 
 def _paid(price: Price | None, end: Response | CallError) -> Paid:
     if isinstance(end, CallError) and end.usage is None:
-        free = isinstance(end, RateLimited) or not isinstance(end, Retryable)
+        lost = isinstance(end, (Retryable, DeadlinePassed))
+        free = isinstance(end, RateLimited) or not lost
         return Paid(0, price.currency if price else "") if free else Paid(None)
     if price is None or end.usage is None:
         return Paid(None)

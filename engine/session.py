@@ -240,6 +240,11 @@ class Session:
             elif self.stopping or self._stops.cover(job):
                 account.limits.unused(leave)
                 self._leave_pending(job)
+            elif job.due is not None and leave.at >= job.due:
+                account.limits.unused(leave)
+                self._give_up(
+                    job, DeadlinePassed("the trial's deadline passed while it waited to be sent")
+                )
             else:
                 await self._send(job, account, leave)
                 self._note_quiet()
