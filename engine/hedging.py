@@ -51,15 +51,17 @@ class Latencies:
 
 
 class Hedger:
-    """Sends calls, and second copies of the slow ones. `keep` journals the end of a copy not needed."""
+    """Sends calls, and second copies of the slow ones. `keep` journals the end of a copy not needed;
+    `over`: is nothing more to be sent for this job?"""
 
     def __init__(
         self,
         client: Client,
         keep: Callable[[Settled], None],
         tell: Callable[[Event], None],
+        over: Callable[[Job], bool],
     ) -> None:
-        self._client, self._keep, self._tell = client, keep, tell
+        self._client, self._keep, self._tell, self._over = client, keep, tell, over
         self._latencies: dict[str, Latencies] = {}
 
     async def attempt(self, job: Job, account: Account, leave: Permit, ticket: Ticket) -> Reply:
@@ -82,6 +84,8 @@ class Hedger:
 
     def _second(self, race: _Race, job: Job, account: Account) -> None:
         """Start the second copy, if it may be."""
+        if account.stopped is not None or self._over(job):
+            return
         now = asyncio.get_running_loop().time()
         need = account.pool.need_of(job, account.in_flight)
         idle = not account.pool.backlog.queued and account.in_flight < account.limits.concurrency

@@ -67,7 +67,9 @@ class Session:
         self._streams = Streams(run.plan, run.ledger, options, pools)
         self._keeper, self._texts = Keeper(run), Texts(run.answer_text)
         self._sender = (
-            Hedger(client, self._keeper.keep_settled, tell) if self._sweep.hedge else client
+            Hedger(client, self._keeper.keep_settled, tell, self._over)
+            if self._sweep.hedge
+            else client
         )
         self._sharing = Sharing(client.shares)
         self._stops = Stops(self._sweep, pools, tell, self._leave_pending)
@@ -237,7 +239,7 @@ class Session:
             job, leave = taken
             if isinstance(leave, CallError):
                 self._give_up(job, leave)
-            elif self.stopping or self._stops.cover(job):
+            elif self._over(job):
                 account.limits.unused(leave)
                 self._leave_pending(job)
             elif job.due is not None and leave.at >= job.due:
@@ -248,6 +250,10 @@ class Session:
             else:
                 await self._send(job, account, leave)
                 self._note_quiet()
+
+    def _over(self, job: Job) -> bool:
+        """Is nothing more to be sent for this job in this session?"""
+        return self.stopping or self._stops.cover(job)
 
     async def _send(self, job: Job, account: Account, leave: Permit) -> None:
         """One exchange and what comes of it, if there is money for it."""
