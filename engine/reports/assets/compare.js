@@ -13,8 +13,10 @@ function showCompare(parts) {
   const pairs = paired(a, b, judge);
   byId("v-cmp").replaceChildren(
     el("div", { class: "bar-line" },
-      el("b", { class: "ink-a" }, t("baseline")), select(t("baseline"), names, a, (v) => move(Number(v), b, judge)),
-      el("b", { class: "ink-b" }, t("other")), select(t("other"), names, b, (v) => move(a, Number(v), judge)),
+      el("span", { class: "labelled" }, el("b", { class: "ink-a" }, t("baseline")),
+        select(t("baseline"), names, a, (v) => move(Number(v), b, judge))),
+      el("span", { class: "labelled" }, el("b", { class: "ink-b" }, t("other")),
+        select(t("other"), names, b, (v) => move(a, Number(v), judge))),
       el("button", { type: "button", onclick: () => move(b, a, judge) }, t("swap")),
       pointwise.length > 1 ? choice(t("judge"),
         [[null, t("all_judges")], ...pointwise.map((j) => [j, index.judges[j].name])], judge,

@@ -56,7 +56,8 @@ function present(view, where) {
 function tabs(view) {
   const had = byId("tabs").contains(document.activeElement);
   byId("tabs").replaceChildren(...usable.map((key) => el("button", {
-    type: "button", "aria-current": key === view ? "page" : null, onclick: () => go(`#${key}`),
+    type: "button", "data-word": t(VIEWS[key].word), "aria-current": key === view ? "page" : null,
+    onclick: () => go(`#${key}`),
   }, t(VIEWS[key].word))));
   const now = byId("tabs").querySelector("[aria-current]");
   now.scrollIntoView({ block: "nearest", inline: "nearest" });

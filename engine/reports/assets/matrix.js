@@ -37,7 +37,7 @@ function filterBar() {
     type: "search", id: "find", placeholder: t("find"), "aria-label": t("find"), value: f.text,
     oninput: (event) => refine({ text: event.target.value }, { rebuild: false }),
   });
-  const deep = el("button", { type: "button", id: "deep", onclick: () => toggleDeep(find.value) },
+  const deep = el("button", { type: "button", id: "deep", title: t("search_texts_long"), onclick: () => toggleDeep(find.value) },
     f.deep ? `${t("clear")}: ${f.deep}` : t("search_texts"));
   const shows = [["all", t("show_all")], ["apart", t("show_apart")], ["missing", t("show_missing")],
     ["refused", t("show_refused")], ["truncated", t("show_truncated")], ["failed", t("show_failed")]];

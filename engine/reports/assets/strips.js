@@ -28,6 +28,7 @@ function showDimensions(parts, query) {
       }, index.models[m]);
     })),
     strips(sheet, picked),
+    radar(sheet, picked) || "",
     el("h3", {}, t("dim_means")));
 }
 

@@ -13,6 +13,7 @@ SCRIPTS = (
     "drawer.js",
     "compare.js",
     "strips.js",
+    "radar.js",
     "tables.js",
     "main.js",
 )

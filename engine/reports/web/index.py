@@ -143,10 +143,14 @@ def _scores(dossier: Dossier, place: int) -> list[float | int | None]:
 
 
 def _states(dossier: Dossier, place: int) -> str:
-    """One character per model: the worst that happened."""
-    plan = dossier.plan
+    """One character per model: the worst that happened. A comparison says nothing about the score of
+    either answer, so comparisons count only where there is nothing else."""
+    plan, judges = dossier.plan, dossier.run.sweep.judges
+    pointwise = any(not j.pairwise for j in judges)
     worst = [len(_ORDER) - 1] * len(dossier.run.sweep.models)
     for number in dossier.numbers(place):
+        if pointwise and not plan.is_answer(number) and judges[plan.judge_index(number)].pairwise:
+            continue
         state = dossier.state(number)
         if plan.is_answer(number):
             char = _ANSWER.get(state, "t" if state is State.TRUNCATED else ".")

@@ -6,7 +6,10 @@ A sentence that is not known here stays as it is.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
+from engine import figures
+from engine.reports.table import Sheet
 from engine.reports.web.markup import Markup, tag
 
 _SENTENCES = (
@@ -59,6 +62,28 @@ def chinese(sentence: str) -> str:
                     said = said.replace(english, other)
             return said
     return sentence
+
+
+def heed(sheet: Sheet) -> Markup | None:
+    """What a reader must know before reading a rank: above the table, and only where it is true."""
+    said = list(_heed(sheet))
+    if not said:
+        return None
+    english, other = "; ".join(s for s, _ in said), "；".join(s for _, s in said)
+    return tag("p", f"{english}.", class_="heed", data_en=f"{english}.", data_zh=f"{other}。")
+
+
+def _heed(sheet: Sheet) -> Iterator[tuple[str, str]]:
+    planned = sum(entry.coverage.planned for entry in sheet.entries)
+    missing = planned - sum(entry.coverage.scored for entry in sheet.entries)
+    if missing:
+        whole, part = figures.count(planned), figures.count(missing)
+        yield f"{part} of {whole} judgments have no score", f"{whole} 条评判中 {part} 条没有分数"
+    ties = list(dict.fromkeys(e.rank.replace("-", "–") for e in sheet.entries if "-" in e.rank))
+    if ties:
+        shown = ", ".join(ties)
+        verb = "is a tie" if len(ties) == 1 else "are ties"
+        yield f"{shown} {verb}", f"{shown} 名并列"
 
 
 def note(sentence: str) -> Markup:

@@ -26,7 +26,7 @@ from engine.reports.web.board import Board, leaderboard
 from engine.reports.web.facts import run_facts
 from engine.reports.web.index import index, script_safe
 from engine.reports.web.markup import Markup, join, tag
-from engine.reports.web.notes import note
+from engine.reports.web.notes import heed, note
 from engine.reports.web.sections import dimensions, duel, judge_pair
 from engine.reports.web.words import label, words
 
@@ -142,7 +142,9 @@ def _lead(board: Board) -> Markup:
             class_="legend",
         )
         notes = tag("ul", *(note(n) for n in sheet.notes), class_="notes") if sheet.notes else None
-        parts.append(_of_judge(number, sheet.judge, leaderboard(board, number), legend, notes))
+        parts.append(
+            _of_judge(number, sheet.judge, heed(sheet), leaderboard(board, number), legend, notes)
+        )
     return join(*parts)
 
 
