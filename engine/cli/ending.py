@@ -169,22 +169,29 @@ def _scores(loaded: Loaded, options: Options) -> Scores:
 
 
 def _leave_reports(options: Options, scores: Scores, outcome: Outcome) -> list[str]:
-    """The page is left out after an interruption: somebody waits for the prompt."""
+    """After an interruption only what is quick, since somebody waits for the prompt: no page, and no
+    statistics in the tables."""
     from engine.dossier import read_dossier
     from engine.reports import csvfile, markdown
     from engine.reports.files import write_whole
     from engine.reports.large import texts_for, write_large
+    from engine.reports.overview import facts
+    from engine.reports.uncertainty import intervals
 
     folder = options.folder / "report"
-    write_whole(folder / "leaderboard.md", [markdown.render(scores).encode()])
-    write_whole(folder / "leaderboard.csv", [csvfile.render(scores)])
+    dossier = None if outcome.state == "interrupted" else read_dossier(options.folder)
+    sure = intervals(scores, dossier.run.benchmark) if dossier else None
+    known = facts(dossier) if dossier else ()
+    document = markdown.render(scores, sure=sure, facts=known)
+    write_whole(folder / "leaderboard.md", [document.encode()])
+    write_whole(folder / "leaderboard.csv", [csvfile.render(scores, sure=sure)])
     files = ["report/leaderboard.md", "report/leaderboard.csv"]
     if scores.duels and scores.tables:
         write_whole(folder / "comparisons.csv", [csvfile.render_duels(scores)])
         files.append("report/comparisons.csv")
-    if outcome.state == "interrupted":
+    if dossier is None:
         return files
-    write_large(read_dossier(options.folder), "html", texts=texts_for(options.folder))
+    write_large(dossier, "html", texts=texts_for(options.folder), sure=sure)
     return ["report/report.html", *files]
 
 

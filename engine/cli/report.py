@@ -13,6 +13,7 @@ from data.text import printable
 from engine.cli import options as flags
 
 if TYPE_CHECKING:
+    from engine.reports.uncertainty import Intervals
     from engine.results import Counts
     from engine.rundir import Stored
     from engine.scores import Scores
@@ -169,6 +170,11 @@ def report(
             typer.echo(f"wrote {printable(str(beside))}", err=True)
     else:
         sys.stdout.buffer.write(text)
+        if format_ == "csv" and scores.duels and scores.tables:
+            typer.echo(
+                "note: comparisons have columns of their own; --out X.csv also writes X-comparisons.csv",
+                err=True,
+            )
 
 
 def _reprice(run: str, format_: Format, out: Path | None, prices: Path | None) -> None:
@@ -241,14 +247,25 @@ def _need_judges(stored: Stored) -> None:
         )
 
 
+def _sure(stored: Stored, scores: Scores) -> Intervals:
+    from engine.reports.uncertainty import intervals
+
+    return intervals(scores, stored.benchmark)
+
+
 def _rendered(stored: Stored, scores: Scores, format_: Format, partial: bool) -> bytes:
     from engine.reports import csvfile, jsonfile, markdown
     from engine.results import latest_judgments
 
     if format_ == "md":
-        return markdown.render(scores, partial=partial).encode()
+        from engine.dossier import read_dossier
+        from engine.reports.overview import facts
+
+        known = facts(read_dossier(stored.folder))
+        document = markdown.render(scores, partial=partial, sure=_sure(stored, scores), facts=known)
+        return document.encode()
     if format_ == "csv":
-        return csvfile.render(scores, partial=partial)
+        return csvfile.render(scores, partial=partial, sure=_sure(stored, scores))
     if format_ == "json":
         from engine.stats.intervals import intervals_of
 

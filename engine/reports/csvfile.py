@@ -3,6 +3,9 @@
 UTF-8 with a byte order mark and CRLF (else Chinese comes out garbled there), numbers unrounded. A
 text that a spreadsheet would run as a formula gets a leading apostrophe; the JSON report has the
 exact text.
+
+A file has one kind of row: totals of pointwise judges, or games of pairwise ones (`render_duels`). A
+run with judges of both kinds has two files, since a mean of 1 to 10 and a rate of wins share no column.
 """
 
 from __future__ import annotations
@@ -12,13 +15,17 @@ import io
 
 from engine.cells import inert
 from engine.reports.table import Entry, Sheet, sheets
+from engine.reports.uncertainty import Interval, Intervals
 from engine.scores import Scores
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
-def render(scores: Scores, *, partial: bool = False) -> bytes:
-    """One line per judge and model, all judges in one file; of pairwise judges only, their games."""
+def render(scores: Scores, *, partial: bool = False, sure: Intervals | None = None) -> bytes:
+    """One line per judge and model, all judges in one file; of pairwise judges only, their games.
+
+    `sure` fills the bounds of total and rank (95 %); a model without them has empty cells there.
+    """
     if scores.duels and not scores.tables:
         return render_duels(scores)
     out = io.StringIO(newline="")
@@ -28,7 +35,8 @@ def render(scores: Scores, *, partial: bool = False) -> bytes:
         if number == 0:
             writer.writerow(_head(sheet))
         for entry in sheet.entries:
-            writer.writerow(_line(scores, sheet, entry))
+            bounds = (sure or {}).get((sheet.judge, entry.model), Interval())
+            writer.writerow([*_line(scores, sheet, entry), *_bounds(entry, bounds)])
     return out.getvalue().encode("utf-8-sig")
 
 
@@ -72,7 +80,7 @@ def _head(sheet: Sheet) -> list[str]:
         *("benchmark", "judge", "policy", "rank", "model", "total", "robust_total", "compat_total"),
         *(text(head.name) for head in sheet.heads),
         *("planned", "scored", "unscorable", "refused", "failed", "pending", "truncated"),
-        *("coverage", "simulated"),
+        *("coverage", "simulated", "total_low", "total_high", "rank_low", "rank_high"),
     ]
 
 
@@ -88,6 +96,13 @@ def _line(scores: Scores, sheet: Sheet, entry: Entry) -> list[str | int | float 
         *(coverage.failed, coverage.pending, entry.truncated),
         *(coverage.share, str(scores.simulated).lower()),
     ]
+
+
+def _bounds(entry: Entry, found: Interval) -> list[float | int | None]:
+    """Of a total that is shown."""
+    if entry.total is None:
+        return [None] * 4
+    return [found.low, found.high, found.rank_low, found.rank_high]
 
 
 def _rank(entry: Entry) -> str:

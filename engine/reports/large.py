@@ -7,6 +7,7 @@ from typing import Literal
 
 from engine.dossier import Dossier
 from engine.reports.files import write_whole
+from engine.reports.uncertainty import Intervals
 from engine.reports.web.blocks import Which
 
 Large = Literal["html", "xlsx", "svg", "png"]
@@ -34,16 +35,18 @@ def write_large(
     *,
     partial: bool = False,
     texts: Which = "all",
+    sure: Intervals | None = None,
 ) -> list[Path]:
     """Write it, and return the files. Plots go into a folder, the others into one file.
 
+    `sure` are intervals that are known already; else the statistics are asked.
     Raises ConfigError where a package for this format is missing, StorageError where writing fails.
     """
     place = out or dossier.run.folder / "report" / PLACES[kind]
     if kind == "html":
         from engine.reports.web.page import render
 
-        write_whole(place, render(dossier, partial=partial, which=texts))
+        write_whole(place, render(dossier, partial=partial, which=texts, sure=sure))
         return [place]
     if kind == "xlsx":
         from engine.reports import workbook

@@ -6,30 +6,47 @@ and escaped: no link, no tag, no code span, no table cell can come out of a mode
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from engine import figures
 from engine.cells import fit, inert, width
 from engine.reports.table import TOTAL, Entry, Sheet, duel_sheets, sheets
+from engine.reports.uncertainty import Interval, Intervals
 from engine.scores import Scores
 
 _ESCAPED = str.maketrans({char: f"\\{char}" for char in "\\|<>[]`*_#~&!"})
 
 
-def render(scores: Scores, *, partial: bool = False) -> str:
-    """The whole document, ending in a newline."""
+Fact = tuple[str, str]
+
+
+def render(
+    scores: Scores,
+    *,
+    partial: bool = False,
+    sure: Intervals | None = None,
+    facts: Sequence[Fact] = (),
+) -> str:
+    """The whole document, ending in a newline.
+
+    `sure` adds the 95 % intervals of totals and ranks; `facts` is the list at the end (what was run).
+    """
     title = f"# {text(scores.benchmark)}"
-    facts = f"Questions: sha256 `{scores.benchmark_sha256}`" if scores.benchmark_sha256 else ""
-    parts = [title + (" (simulated)" if scores.simulated else ""), facts]
+    asked = f"Questions: sha256 `{scores.benchmark_sha256}`" if scores.benchmark_sha256 else ""
+    parts = [title + (" (simulated)" if scores.simulated else ""), asked]
     for sheet in sheets(scores, partial=partial):
-        parts += [f"## {text(sheet.judge)}", _means(sheet)]
-        parts += ["\n".join(f"- {text(note)}" for note in sheet.notes)]
+        bounds = {m: found for (judge, m), found in (sure or {}).items() if judge == sheet.judge}
+        parts += [f"## {text(sheet.judge)}", _means(sheet, bounds)]
+        notes = [*([_BOUNDS] if bounds else []), *sheet.notes]
+        parts += ["\n".join(f"- {text(note)}" for note in notes)]
         if sheet.dimensions:
             parts += ["### Dimensions", _dimensions(sheet)]
     for duel in duel_sheets(scores):
         rows = [(rank, text(model), *cells) for rank, model, *cells in duel.rows]
         parts += [f"## {text(duel.judge)}", _table(duel.heads, rows)]
         parts += ["\n".join(f"- {text(note)}" for note in duel.notes)]
+    if facts:
+        parts += ["## Run", "\n".join(f"- {text(word)}: {text(value)}" for word, value in facts)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -38,23 +55,42 @@ def text(foreign: str) -> str:
     return inert(foreign).translate(_ESCAPED)
 
 
-def _means(sheet: Sheet) -> str:
+_BOUNDS = (
+    "95 % CI: of the total; ranks: those that it allows. Models whose ranks overlap cannot be told"
+    " apart."
+)
+
+
+def _means(sheet: Sheet, bounds: Mapping[str, Interval]) -> str:
     other = [sheet.other_policy] if sheet.other_policy else []
-    head = ["rank", "model", TOTAL, *other, *(text(h.name) for h in sheet.heads), "scored", "n"]
-    return _table(head, [_cells(sheet, entry) for entry in sheet.entries])
+    sure = ["95 % CI", "ranks"] if bounds else []
+    names = [text(head.name) for head in sheet.heads]
+    head = ["rank", "model", TOTAL, *sure, *other, *names, "scored", "n"]
+    return _table(head, [_cells(sheet, entry, bounds) for entry in sheet.entries])
 
 
-def _cells(sheet: Sheet, entry: Entry) -> list[str]:
+def _cells(sheet: Sheet, entry: Entry, bounds: Mapping[str, Interval]) -> list[str]:
     other = [figures.score(entry.other_total)] if sheet.other_policy else []
     return [
         entry.rank,
         text(entry.model),
         figures.score(entry.total),
+        *(_bounds(entry, bounds.get(entry.model, Interval())) if bounds else ()),
         *other,
         *map(figures.score, entry.values),
         figures.percent(entry.coverage.share),
         figures.count(entry.coverage.scored),
     ]
+
+
+def _bounds(entry: Entry, found: Interval) -> list[str]:
+    """`7.85-8.17` and `1-3`; of a total that is not shown, nothing."""
+    if entry.total is None or found.low is None:
+        return [figures.NONE] * 2
+    ranks = f"{found.rank_low}-{found.rank_high}"
+    if found.rank_low is None or found.rank_low == found.rank_high:
+        ranks = figures.NONE if found.rank_low is None else str(found.rank_low)
+    return [f"{figures.score(found.low)}-{figures.score(found.high)}", ranks]
 
 
 def _dimensions(sheet: Sheet) -> str:

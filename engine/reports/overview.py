@@ -37,6 +37,11 @@ def overview(dossier: Dossier) -> Iterator[tuple[str, str]]:
         yield "rubric", f"{name}  sha256 {sha}"
 
 
+def facts(dossier: Dossier) -> list[tuple[str, str]]:
+    """The same in English, for reports without a dictionary."""
+    return [(word.replace("_", " "), value) for word, value in overview(dossier)]
+
+
 def total_money(dossier: Dossier) -> dict[str, int]:
     """All parties together, by currency."""
     whole: Counter[str] = Counter()
