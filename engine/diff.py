@@ -1,7 +1,8 @@
 """What changed from one run to another: who and what was asked, the scores, coverage and cost.
 
 Runs are compared where they meet: models and judges by name, questions by id, verdicts by trial. Means
-are those of each run's own tables, so they are comparable only as far as `warnings` is empty.
+are those of each run's own tables, so they are comparable only as far as `warnings` is empty; what
+moved, and how surely, is taken on the questions that both runs scored.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from data.codec import replace
 from data.schema import Answer, Struct
 from engine.dossier import Dossier
 from engine.figures import percent
 from engine.identity import compare
 from engine.reports.table import Entry, Sheet, sheets
 from engine.reports.uncertainty import Interval, Intervals, intervals
+from engine.stats.stratified import Estimate
 
 TOLERANCE = 0.01
 """Difference of coverage that is nothing to remark on."""
@@ -60,6 +63,8 @@ class Line(Struct, frozen=True, kw_only=True):
     columns: dict[str, float | None]
     """Group or category -> difference of means."""
     coverage: tuple[float, float]
+    moved: Estimate | None = None
+    """The change of the total on the questions that both runs scored, with its 95 % interval."""
 
 
 class Cost(Struct, frozen=True, kw_only=True):
@@ -198,6 +203,7 @@ def _verdicts(a: Dossier, b: Dossier) -> Iterator[Verdicts]:
 def _lines(a: Dossier, b: Dossier) -> Iterator[Line]:
     """Judges and models of both runs, in the order of the second's table."""
     sure = [intervals(d.scores, d.run.benchmark) for d in (a, b)]
+    shifts = _moved_totals(a, b)
     first = {sheet.judge: sheet for sheet in sheets(a.scores)}
     for sheet in sheets(b.scores):
         if sheet.judge not in first:
@@ -205,7 +211,25 @@ def _lines(a: Dossier, b: Dossier) -> Iterator[Line]:
         before = {entry.model: entry for entry in first[sheet.judge].entries}
         for entry in sheet.entries:
             if entry.model in before:
-                yield _line(first[sheet.judge], before[entry.model], sheet, entry, sure)
+                line = _line(first[sheet.judge], before[entry.model], sheet, entry, sure)
+                yield replace(line, moved=shifts.get((sheet.judge, entry.model)))
+
+
+def _moved_totals(a: Dossier, b: Dossier) -> dict[tuple[str, str], Estimate]:
+    """By (judge, model), over the questions that are the same in both."""
+    from engine.stats.grid import grids
+    from engine.stats.moved import moved
+
+    before = {q.id: q for q in a.run.benchmark.questions}
+    common = {q.id for q in b.run.benchmark.questions if before.get(q.id) == q}
+    old = {grid.judge: grid for grid in grids(a.scores, a.run.benchmark)}
+    return {
+        (grid.judge, model): moved(old[grid.judge], grid, model, common)
+        for grid in grids(b.scores, b.run.benchmark)
+        if grid.judge in old
+        for model in grid.models
+        if model in old[grid.judge].models
+    }
 
 
 def _line(sheet_a: Sheet, a: Entry, sheet_b: Sheet, b: Entry, sure: Sequence[Intervals]) -> Line:

@@ -120,3 +120,39 @@ def test_the_json_has_everything(tmp_path: Path) -> None:
     """Every field of the record."""
     one = made(tmp_path / "a", Maker(questions(4)))
     assert set(json.loads(encode(diff(one, one)))) == set(Diff.__struct_fields__)
+
+
+def test_a_change_is_taken_on_what_both_runs_scored_and_has_an_interval(tmp_path: Path) -> None:
+    """Questions that one run lacks, or asks otherwise, are left out; the interval holds the truth."""
+    before, after = Maker(questions(40), judges=("j",)), Maker(questions(40), judges=("j",))
+    before.mark = lambda trial: min(8.0, default_mark(trial) or 0)
+    after.mark = lambda trial: (
+        None
+        if trial.question_id == 9
+        else min(8.0, default_mark(trial) or 0)
+        + (trial.model == "甲") * (1 + (int(trial.question_id) % 3 == 0))
+    )
+    other = questions(40, lambda i: "asked otherwise" if i == 5 else f"第 {i} 题：为什么？")
+    after.benchmark = replace(after.benchmark, questions=tuple(other))
+    found = diff(made(tmp_path / "a", before), made(tmp_path / "b", after))
+    moved = {line.model: line.moved for line in found.scores}
+    mine, still = moved["甲"], moved["model-b"]
+    assert mine is not None
+    assert still is not None
+    assert mine.n == still.n == 38
+    assert mine.value is not None
+    assert mine.low is not None
+    assert mine.high is not None
+    assert 1.0 <= mine.low < mine.value < mine.high <= 2.0
+    assert (still.value, still.low) == (0.0, None)
+    text = "\n".join(lines(found, 120))
+    assert f"+{mine.low:.2f} to +{mine.high:.2f}" in text
+
+
+def test_a_total_that_has_no_change_says_why(tmp_path: Path) -> None:
+    """A category that one run never scored."""
+    before, after = Maker(questions(8)), Maker(questions(8))
+    after.mark = lambda trial: None if int(trial.question_id) % 4 == 1 else default_mark(trial)
+    found = diff(made(tmp_path / "a", before), made(tmp_path / "b", after))
+    assert {line.moved.value for line in found.scores if line.moved} == {None}
+    assert "no change of a total: no score in" in "\n".join(lines(found))

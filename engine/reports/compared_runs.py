@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from engine import figures
-from engine.cells import cut, fit, inert, width
+from engine.cells import cut, inert
 from engine.diff import Diff, Line
+from engine.reports.plain import Heading, grid_lines, paragraph
 
 _SHOWN = 12
 """Changes of one kind that are listed; the rest is counted, and stands in the JSON."""
-_NAME = 30
 
 
 def lines(found: Diff, columns: int = 100) -> Iterator[str]:
     """All of it, top to bottom, no line longer than `columns` cells."""
-    for line in _all(found):
+    for line in _all(found, columns):
         yield cut(line, columns)
 
 
-def _all(found: Diff) -> Iterator[str]:
+def _all(found: Diff, columns: int) -> Iterator[str]:
     a, b = (f"{inert(n)} ({inert(i)})" for n, i in zip(found.runs, found.run_ids, strict=True))
     yield f"{a} -> {b}"
     if found.identical:
@@ -30,8 +30,8 @@ def _all(found: Diff) -> Iterator[str]:
     for kind, (removed, added) in (("models", found.models), ("judges", found.judges)):
         yield from _changes(f"{kind} removed", removed)
         yield from _changes(f"{kind} added", added)
-    yield from _asked(found)
-    yield from _tables(found.scores)
+    yield from _asked(found, columns)
+    yield from _tables(found.scores, columns)
     yield from _money(found)
 
 
@@ -45,7 +45,7 @@ def _changes(title: str, items: Sequence[str]) -> Iterator[str]:
         yield f"  and {len(items) - _SHOWN:,} more"
 
 
-def _asked(found: Diff) -> Iterator[str]:
+def _asked(found: Diff, columns: int) -> Iterator[str]:
     asked = found.questions
     yield f"questions    {figures.count(asked.common)} in both"
     for title, ids in (
@@ -63,40 +63,61 @@ def _asked(found: Diff) -> Iterator[str]:
     )
     for verdict in found.verdicts:
         shift = "" if verdict.shift is None else f", mean {verdict.shift:+.2f}"
-        yield (
-            f"verdicts     {figures.count(verdict.common)} of the same trials by"
-            f" {inert(verdict.judge)}, {figures.count(verdict.same)} with the same score{shift}"
+        said = (
+            f"{figures.count(verdict.common)} of the same trials by {inert(verdict.judge)},"
+            f" {figures.count(verdict.same)} with the same score{shift}"
         )
+        yield from paragraph(said, columns, first="verdicts     ")
 
 
-def _tables(scores: Sequence[Line]) -> Iterator[str]:
+_HEADS = (
+    Heading("model", right=False),
+    Heading("before"),
+    Heading("after"),
+    Heading("change"),
+    Heading("95 % CI of it"),
+    Heading("n"),
+    Heading("rank", optional=True),
+    Heading("scored", optional=True),
+    Heading("most in", right=False, optional=True),
+)
+_CHANGE = (
+    "change: of the total, on the n questions that both runs scored; an interval without 0 is a"
+    " change that chance alone would seldom make"
+)
+
+
+def _tables(scores: Sequence[Line], columns: int) -> Iterator[str]:
     for judge in dict.fromkeys(line.judge for line in scores):
-        mine = [line for line in scores if line.judge == judge]
-        name = min(_NAME, max(5, *(width(inert(line.model)) for line in mine)))
-        bounds = any(bound is not None for line in mine for bound in line.bounds)
+        rows = [_row(line) for line in scores if line.judge == judge]
         yield ""
         yield f"by {inert(judge)}"
-        sure = f"{'95 % before':>13}{'95 % after':>13}" if bounds else ""
-        yield (
-            f"  {fit('model', name)}{'before':>8}{'after':>8}{'change':>8}{sure}"
-            f"{'rank':>12}{'scored':>14}  largest change"
-        )
-        yield from (_row(line, name, bounds) for line in mine)
+        yield from (f"  {line}" for line in grid_lines(_HEADS, rows, columns - 2, name=0))
+    if any(line.moved is not None and line.moved.value is not None for line in scores):
+        yield from paragraph(_CHANGE, columns, first="  ")
+    why = {line.moved.reason for line in scores if line.moved and line.moved.value is None}
+    for reason in sorted(why):
+        yield from paragraph(f"no change of a total: {inert(reason)}", columns, first="  ")
 
 
-def _row(line: Line, name: int, bounds: bool) -> str:
-    before, after = line.total
-    sure = "".join(
-        f"{figures.score(b.low)}–{figures.score(b.high)}".rjust(13) if b else " " * 13
-        for b in line.bounds
-    )
+def _row(line: Line) -> list[str]:
     ranks = line.rank[0] if line.rank[0] == line.rank[1] else " -> ".join(line.rank)
     shares = [figures.percent(share) for share in line.coverage]
     coverage = shares[0] if shares[0] == shares[1] else " -> ".join(shares)
-    return (
-        f"  {fit(inert(line.model), name)}{figures.score(before):>8}{figures.score(after):>8}"
-        f"{signed(line.difference):>8}{sure if bounds else ''}{ranks:>12}{coverage:>14}  {_largest(line)}"
-    ).rstrip()
+    found = line.moved
+    bounds = figures.NONE
+    if found is not None and found.low is not None:
+        bounds = f"{signed(found.low)} to {signed(found.high)}"
+    return [
+        inert(line.model),
+        *map(figures.score, line.total),
+        signed(found.value if found else None),
+        bounds,
+        figures.count(found.n) if found else figures.NONE,
+        ranks,
+        coverage,
+        _largest(line),
+    ]
 
 
 def _largest(line: Line) -> str:
