@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from data.schema import Struct
 from engine import figures
 from engine.dossier import Dossier
 from engine.judge_pairs import JudgePair
@@ -27,7 +28,8 @@ def leaderboard(sheet: Sheet, sure: Intervals) -> Any:
     for place, entry in enumerate(entries):
         interval = sure.get((sheet.judge, entry.model), Interval())
         if interval.low is not None and interval.high is not None:
-            axes.plot([interval.low, interval.high], [place, place], color=CI, lw=3, zorder=1)
+            ends = [interval.low, interval.high]  # butt: a line that ends where the interval does
+            axes.plot(ends, [place] * 2, color=CI, lw=3, solid_capstyle="butt", zorder=1)
         axes.plot([entry.total], [place], "o", color=DOT, ms=5.5, zorder=2)
     axes.set_yticks(range(len(entries)), [label(e.model) for e in entries])
     axes.set_ylim(len(entries) - 0.4, -0.6)
@@ -188,27 +190,30 @@ def _front(points: Sequence[tuple[float, float, str]]) -> list[tuple[float, floa
     return front
 
 
+_DOT_PX = 6.0
+_LINE_PX = 13.0
+"""Half a dot, and the height of a name, in pixels at 100 dots an inch."""
+
+
 def _name_points(axes: Any, points: Sequence[tuple[float, float, str]]) -> None:
-    """Names beside their dots (inside the frame), moved up where they would lie on one another."""
-    taken: list[tuple[float, float, float]] = []
-    right = axes.bbox.x1
-    for x, y, name in sorted(points, key=lambda p: p[1]):
-        dot, middle = axes.transData.transform((x, y))
-        width = 12 + 5.3 * sum(1.9 if ord(c) > 0x2E7F else 1 for c in name)
-        begin = dot if dot + width < right else dot - width
-        shift = 0.0
-        while any(
-            abs(middle + shift - other) < 13 and begin < end and start < begin + width
-            for other, start, end in taken
-        ):
-            shift += 4
-        taken.append((middle + shift, begin, begin + width))
+    """Names beside their dots, where they lie on no other name and no other dot; inside the frame."""
+    dots = [tuple(axes.transData.transform((x, y))) for x, y, _ in points]
+    taken = [_Box(x - _DOT_PX, x + _DOT_PX, y) for x, y in dots]
+    order = sorted(range(len(points)), key=lambda i: points[i][1])
+    for i in order:
+        x, y, name = points[i]
+        width = 12 + 6.3 * sum(1.8 if ord(c) > 0x2E7F else 1 for c in name)
+        own = taken[i]
+        others = [box for box in taken if box is not own]
+        left, shift = _free_place(dots[i], width, others, axes.bbox.x1)
+        begin = dots[i][0] - width if left else dots[i][0]
+        taken.append(_Box(begin, begin + width, dots[i][1] + shift))
         said = axes.annotate(
             name,
             (x, y),
-            (7 if begin == dot else -7, shift * 0.72),
+            (-7 if left else 7, shift * 0.72),
             textcoords="offset points",
-            ha="left" if begin == dot else "right",
+            ha="right" if left else "left",
             va="center",
             fontsize=8,
             color=DIM,
@@ -216,6 +221,33 @@ def _name_points(axes: Any, points: Sequence[tuple[float, float, str]]) -> None:
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6},
         )
         said.set_in_layout(False)
+
+
+class _Box(Struct, frozen=True, eq=False):
+    """What is taken: from `start` to `end`, a line high around `middle`. Pixels."""
+
+    start: float
+    end: float
+    middle: float
+
+
+def _free_place(
+    dot: Sequence[float], width: float, taken: Sequence[_Box], right: float
+) -> tuple[bool, float]:
+    """(to the left?, how far up): the nearest place that is free."""
+    for step in range(40):
+        for shift in (3.0 * step, -3.0 * step):
+            for left in (False, True):
+                begin = dot[0] - width if left else dot[0]
+                inside = left or begin + width < right
+                if inside and not any(
+                    abs(dot[1] + shift - box.middle) < _LINE_PX
+                    and begin < box.end
+                    and box.start < begin + width
+                    for box in taken
+                ):
+                    return left, shift
+    return dot[0] + width >= right, 0.0
 
 
 def _thinned(times: Sequence[float]) -> tuple[list[float], list[int]]:
