@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import math
+import os
 import random
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +23,10 @@ from tests.run_maker import Maker, questions
 
 pytestmark = pytest.mark.slow
 
-SLACK = 10
-"""The budgets are those of an idle machine: here only what is out of all proportion fails."""
+SLACK = 2
+"""The budgets are those of an idle machine of today; continuous integration is half as fast."""
+TRIES = 4
+"""A machine with other things to do is not slow for long: the best of so many counts."""
 MB = 1_000_000
 
 
@@ -46,6 +51,32 @@ def full_size() -> Maker:
     maker.answer = lambda trial: long[place(trial) % 4001]
     maker.verdict = lambda trial: short[place(trial) % 8009]
     return maker
+
+
+TABS = """async () => {
+    let worst = 0;
+    for (const tab of ['questions', 'cmp', 'dim', 'judges', 'run', 'lead', 'questions']) {
+        const start = performance.now();
+        location.hash = `#${tab}`;
+        while (byId(VIEWS[tab].section).hidden) await new Promise((d) => setTimeout(d, 0));
+        document.body.offsetHeight;
+        worst = Math.max(worst, performance.now() - start);
+    }
+    return worst;
+}"""
+KEYS = """() => {
+    const start = performance.now();
+    for (const text of ['1', '12', '为什', '为什么', '']) {
+        refine({ text }, { rebuild: false });
+        document.body.offsetHeight;
+    }
+    return (performance.now() - start) / 5;
+}"""
+SEARCH = """async () => {
+    const start = performance.now();
+    const hits = await searchTexts('没有这样的话', () => {}, () => false);
+    return [performance.now() - start, hits.size];
+}"""
 
 
 @pytest.fixture(scope="module")
@@ -86,14 +117,91 @@ def test_the_file_is_small_enough_and_is_written_without_holding_its_texts(
     assert most < size / 2
 
 
-def test_it_is_seen_and_usable_at_once(opened: Opened) -> None:
-    """First paint within 300 ms, usable within one second."""
-    paint = opened.see("performance.getEntriesByName('first-contentful-paint')[0].startTime")
-    ready = opened.see(
-        "performance.timing.domContentLoadedEventEnd - performance.timing.navigationStart"
-    )
-    assert paint <= 300 * SLACK
-    assert ready <= 1000 * SLACK
+def best(measure: Callable[[], float], limit: float) -> float:
+    """The least of some tries; the first one within the limit ends them."""
+    found = math.inf
+    for _ in range(TRIES):
+        found = min(found, measure())
+        if found <= limit:
+            break
+    return found
+
+
+def test_it_is_seen_and_usable_at_once(browser: Any, page: tuple[Path, int]) -> None:
+    """H1, H2: first paint within 300 ms, usable within one second."""
+    paints = []
+
+    def ready() -> float:
+        fresh = page_of(browser).open(page[0])
+        paints.append(
+            fresh.see("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+        )
+        took: float = fresh.see(
+            "performance.timing.domInteractive - performance.timing.navigationStart"
+        )
+        fresh.page.context.close()
+        return took
+
+    assert best(ready, 1000) <= 1000 * SLACK
+    assert min(paints) <= 300 * SLACK
+
+
+def test_its_memory_stays_within_budget(browser: Any, page: tuple[Path, int]) -> None:
+    """H2: at most 250 MB when open, 500 after a search of every text (resident, its renderer only)."""
+    if not Path("/proc/self/smaps_rollup").exists():
+        pytest.skip("no /proc/PID/smaps_rollup here: memory is measured on Linux")
+    opened = page_of(browser).open(page[0], "#lead").until("document.readyState === 'complete'")
+    at_rest = renderer_bytes()
+    opened.see(SEARCH)
+    searched = renderer_bytes()
+    opened.page.context.close()
+    assert at_rest <= 250 * MB * SLACK
+    assert searched <= 500 * MB * SLACK
+
+
+def renderer_bytes() -> int:
+    """Resident memory of the largest renderer below this process."""
+    parents: dict[int, int] = {}
+    renderers: list[int] = []
+    for place in Path("/proc").iterdir():
+        if place.name.isdigit():
+            with contextlib.suppress(OSError):  # it ended a moment ago
+                parents[int(place.name)] = int(
+                    (place / "stat").read_text().rpartition(")")[2].split()[1]
+                )
+                if b"--type=renderer" in (place / "cmdline").read_bytes():
+                    renderers.append(int(place.name))
+
+    def ours(pid: int) -> bool:
+        while pid and pid != os.getpid():
+            pid = parents.get(pid, 0)
+        return pid == os.getpid()
+
+    sizes = []
+    for pid in filter(ours, renderers):
+        with contextlib.suppress(OSError):
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            sizes.append(1024 * int(rollup.partition("Rss:")[2].split()[0]))
+    assert sizes, "there is a renderer"
+    return max(sizes)
+
+
+def test_scrolling_the_matrix_is_smooth(opened: Opened) -> None:
+    """H2: half of all frames take at most 25 ms, rows and layout, while 6,000 pixels go by."""
+    opened.go("#lead").go("#questions")
+    script = """() => {
+        const matrix = byId('matrix');
+        const took = [];
+        for (let i = 1; i <= 60; i += 1) {
+            const start = performance.now();
+            matrix.scrollTop = i * 100;
+            paint();
+            matrix.offsetHeight;
+            took.push(performance.now() - start);
+        }
+        return took.sort((a, b) => a - b)[30];
+    }"""
+    assert best(lambda: opened.see(script), 25) <= 25 * SLACK
 
 
 def test_a_cell_opens_within_150_ms(opened: Opened) -> None:
@@ -114,35 +222,15 @@ def test_a_cell_opens_within_150_ms(opened: Opened) -> None:
             return found.sort((a, b) => a - b);
         }"""
     )
+    assert len(took) == 10
     assert took[len(took) // 2] <= 150 * SLACK
 
 
 def test_tabs_and_filters_answer_at_once(opened: Opened) -> None:
     """A tab within 100 ms, a keystroke in the filter within 30."""
-    tabs = opened.see(
-        """async () => {
-            let worst = 0;
-            for (const tab of ['questions', 'cmp', 'dim', 'judges', 'run', 'lead', 'questions']) {
-                const start = performance.now();
-                location.hash = `#${tab}`;
-                while (byId(VIEWS[tab].section).hidden) await new Promise((d) => setTimeout(d, 0));
-                document.body.offsetHeight;
-                worst = Math.max(worst, performance.now() - start);
-            }
-            return worst;
-        }"""
-    )
+    tabs = best(lambda: opened.see(TABS), 100)
     assert tabs <= 100 * SLACK
-    key = opened.see(
-        """() => {
-            const start = performance.now();
-            for (const text of ['1', '12', '为什', '为什么', '']) {
-                refine({ text }, { rebuild: false });
-                document.body.offsetHeight;
-            }
-            return (performance.now() - start) / 5;
-        }"""
-    )
+    key = best(lambda: opened.see(KEYS), 30)
     assert key <= 30 * SLACK
 
 
@@ -157,13 +245,11 @@ def test_the_matrix_stays_small(opened: Opened) -> None:
 
 
 def test_all_texts_are_searched_within_five_seconds(opened: Opened) -> None:
-    """15 million characters."""
-    took = opened.see(
-        """async () => {
-            const start = performance.now();
-            const hits = await searchTexts('没有这样的话', () => {}, () => false);
-            return [performance.now() - start, hits.size];
-        }"""
-    )
-    assert took[1] == 0
-    assert took[0] <= 5000 * SLACK
+    """H2: 15 million characters."""
+
+    def search() -> float:
+        took, hits = opened.see(SEARCH)
+        assert hits == 0
+        return float(took)
+
+    assert best(search, 5000) <= 5000 * SLACK

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -106,6 +109,30 @@ def test_hostile_texts_come_back_exactly_and_none_is_a_formula(tmp_path: Path) -
     ]
     assert quoted
     assert all(cell.quotePrefix for cell in quoted)
+
+
+def test_another_spreadsheet_opens_it_and_runs_nothing(tmp_path: Path) -> None:
+    """F1: LibreOffice reads every row; what looks like a formula stays the text that it is."""
+    office = shutil.which("soffice") or shutil.which("libreoffice")
+    if office is None:
+        pytest.skip("there is no LibreOffice here (apt-get install libreoffice-calc)")
+    texts = [text for text in HOSTILE if text.isprintable() and len(text) < 1000]
+    maker = Maker(questions(len(texts)), models=("m",), judges=("j",))
+    maker.answer = lambda trial: texts[int(trial.question_id) - 1]
+    book_of(maker, tmp_path)
+    every = "csv:Text - txt - csv (StarCalc):44,34,76,1,,0,false,true,false,false,false,-1"
+    home = f"-env:UserInstallation={(tmp_path / 'home').as_uri()}"
+    command = [office, home, "--headless", "--convert-to", every, "--outdir", str(tmp_path)]
+    ended = subprocess.run(
+        [*command, str(tmp_path / "results.xlsx")], capture_output=True, timeout=120, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    with (tmp_path / "results-Answers.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["question"]: row["answer"] for row in csv.DictReader(file)}
+    assert rows == {str(i): text for i, text in enumerate(texts, start=1)}
+    assert {'=HYPERLINK("https://evil.invalid/","x")', "-1+1", "@SUM(1)"} <= set(rows.values())
+    for sheet in ("j", "Dimensions", "Judgments", "Failures", "Run"):
+        assert (tmp_path / f"results-{sheet}.csv").stat().st_size > 0
 
 
 def unescaped(text: str) -> str:

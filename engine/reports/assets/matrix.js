@@ -3,7 +3,7 @@
 // two thousand nodes. One cell takes the focus; arrows move it, Enter opens it.
 
 const ROW = 28;
-const AHEAD = 8;
+const AHEAD = 12;
 
 const questions = {
   filter: filterFrom(new URLSearchParams()),
@@ -126,17 +126,22 @@ function paint() {
   const matrix = byId("matrix");
   const body = byId("rows");
   if (!matrix || !body) return;
-  const first = Math.max(0, Math.floor(matrix.scrollTop / ROW) - AHEAD);
-  const last = Math.min(questions.rows.length, first + Math.ceil(innerHeight / ROW) + AHEAD);
-  if (body.dataset.first === String(first) && body.dataset.last === String(last)) return;
+  const whole = questions.rows.length;
+  const top = Math.floor(matrix.scrollTop / ROW);
+  const bottom = Math.min(whole, top + Math.ceil(matrix.clientHeight / ROW) + 1);
+  const old = painted.body === body ? painted : { first: 0, last: 0, rows: new Map() };
+  if (old.first <= top && bottom <= old.last) return;
+  const [first, last] = [Math.max(0, top - AHEAD), Math.min(whole, bottom + AHEAD)];
   const focused = body.contains(document.activeElement);
-  body.dataset.first = first;
-  body.dataset.last = last;
-  const rows = [];
-  for (let at = first; at < last; at += 1) rows.push(matrixRow(at));
-  body.replaceChildren(spacer(first), ...rows, spacer(questions.rows.length - last));
+  const rows = new Map();
+  for (let at = first; at < last; at += 1) rows.set(at, old.rows.get(at) || matrixRow(at));
+  body.replaceChildren(spacer(first), ...rows.values(), spacer(whole - last));
+  painted = { body, first, last, rows };
   if (focused) focusCell();
 }
+
+/** Which rows are elements now: those that stay in sight are kept. */
+let painted = { body: null, first: 0, last: 0, rows: new Map() };
 
 const spacer = (rows) => el("tr", { class: "spacer", "aria-hidden": "true", style: { height: `${rows * ROW}px` } },
   el("td", { colspan: ranked.length + 1 }));

@@ -227,7 +227,7 @@ def _axis(board: Board, sheet: Sheet) -> Axis:
         interval = board.interval(sheet, entry)
         if entry.total is not None:
             values += [v for v in (entry.total, interval.low, interval.high) if v is not None]
-    return axis_for(values, PLOT)
+    return axis_for(values, PLOT) if values else Axis(0.0, 1.0, (), PLOT)
 
 
 def _heat_span(sheet: Sheet) -> tuple[float, float]:

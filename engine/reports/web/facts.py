@@ -72,7 +72,8 @@ def _columns(mine: list[Party], stage: str) -> list[str]:
 
 def _party(party: Party, states: list[str], *, served: bool) -> Markup:
     cells = [tag("th", party.name, scope="row", class_="name")]
-    cells += [tag("td", party.provider, class_="name"), tag("td", party.model, class_="name")]
+    asked = (party.provider, party.model) if party.provider else (figures.NONE,) * 2
+    cells += [tag("td", name, class_="name") for name in asked]
     if served:
         cells.append(tag("td", ", ".join(party.served), class_="name"))
     cells += [tag("td", figures.some(party.states.get(key, 0)), class_="num") for key in states]
@@ -96,7 +97,7 @@ def _seconds(value: float | None) -> str:
 
 
 def _providers(dossier: Dossier) -> Markup:
-    names = dict.fromkeys(p.provider for p in dossier.parties)
+    names = dict.fromkeys(p.provider for p in dossier.parties if p.provider)
     rows = []
     for name in names:
         mine = [p for p in dossier.parties if p.provider == name]
