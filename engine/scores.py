@@ -288,7 +288,12 @@ def score(
         simulated=intake.kinds == {True},
         tables=tables,
         ignored=intake.ignored,
-        duels=duels(judges, intake.comparisons, names),
+        duels=duels(
+            judges,
+            intake.comparisons,
+            names,
+            samples * repeats * sum(len(q.turns) for q in benchmark.questions),
+        ),
         repeats=repeats,
         served=served.changes(),
     )

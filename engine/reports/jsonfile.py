@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from data import codec
+from data.codec import replace
 from data.schema import Benchmark, Judgment
 from engine.duels import DuelTable
 from engine.reports.table import Entry, Sheet, sheets
@@ -89,7 +90,11 @@ def _duel(table: DuelTable) -> dict[str, Any]:
         {**codec.plain(row), "adjusted_win_rate": row.adjusted, "win_rate": row.win_rate}
         for row in table.rows
     ]
-    return {**codec.plain(table), "rows": rows}
+    pairings = [
+        {name: value for name, value in codec.plain(one).items() if name != "questions"}
+        for one in table.pairings
+    ]
+    return {**codec.plain(replace(table, pairings=())), "rows": rows, "pairings": pairings}
 
 
 def _judge(sheet: Sheet, intervals: Mapping[tuple[str, str], Intervals]) -> dict[str, Any]:
