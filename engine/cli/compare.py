@@ -36,6 +36,8 @@ def compare(
     as_json: ranks.AsJson = False,
 ) -> None:
     """Compare two models question by question: which is better, by how much, how sure."""
+    from engine.cli.wins import compared as compared_wins
+    from engine.cli.wins import tables_by
     from engine.reports.compared import between_judges, document, lines
     from engine.results import scores_of
     from engine.rundir import find_run, read_run
@@ -47,6 +49,10 @@ def compare(
     scores = scores_of(stored, min_coverage=min_coverage, watch=styles.watch)
     chosen = ranks.judged_by(stored, scores, judge, panel, quorum)
     found = [_compared(stored, grid, a, b, styles, cluster) for grid, _ in chosen]
+    found += [
+        compared_wins(table, stored.benchmark, scores, styles, a, b, cluster=cluster)
+        for table in tables_by(scores, judge)
+    ]
     if as_json:
         sys.stdout.buffer.write(document(found, ranks.facts(stored, scores)))
         return
@@ -82,7 +88,7 @@ def _compared(
         judge=grid.judge,
         a=a,
         b=b,
-        lines=_lines(grid, a, b, cluster),
+        lines=compared_lines(grid, a, b, cluster),
         refused=_refused(grid, a, b),
         win_rate=win_rate(results),
         equal_length=length_controlled(results, lengths),
@@ -97,7 +103,7 @@ def _refused(grid: Grid, a: str, b: str) -> str:
     return ", ".join(f"{name} lacks scores ({why})" for name in (a, b) if (why := grid.thin(name)))
 
 
-def _lines(grid: Grid, a: str, b: str, cluster: bool) -> tuple[Line, ...]:
+def compared_lines(grid: Grid, a: str, b: str, cluster: bool) -> tuple[Line, ...]:
     """The total, the groups and the categories; p of the categories corrected together."""
     from engine.reports.compared import Line
     from engine.stats.holm import holm

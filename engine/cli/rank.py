@@ -14,7 +14,10 @@ from engine.cli import options as flags
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from data.schema import Record
     from engine.reports.ranked import Judged
+    from engine.reports.rated import Rated
+    from engine.reports.won import Won
     from engine.rundir import Stored
     from engine.scores import Scores
     from engine.stats.grid import Grid
@@ -75,6 +78,8 @@ def rank(
     as_json: AsJson = False,
 ) -> None:
     """Rank a run's models with intervals, and say which ranks can be told apart."""
+    from engine.cli.wins import rated as rated_wins
+    from engine.cli.wins import tables_by, won
     from engine.results import scores_of
     from engine.rundir import find_run, read_run
     from engine.stats.spending import JudgingMoney
@@ -82,28 +87,44 @@ def rank(
 
     stored = read_run(find_run(run))
     money, styles = JudgingMoney(), Styles([m.name for m in stored.sweep.models])
-    watch = styles.watch if by == "rating" else money.watch
-    scores = scores_of(stored, min_coverage=min_coverage, watch=watch)
+
+    def watch(record: Record) -> None:
+        styles.watch(record)
+        money.watch(record)
+
+    pairs = any(one.pairwise for one in stored.sweep.judges)
+    seen = watch if pairs else styles.watch if by == "rating" else money.watch
+    scores = scores_of(stored, min_coverage=min_coverage, watch=seen)
     chosen = judged_by(stored, scores, judge, panel, quorum)
+    tables = tables_by(scores, judge)
+    asked = stored.benchmark
     if by == "rating":
-        _say_ratings(stored, scores, chosen, styles, ties, as_json)
+        rated = [_rated(grid, styles, ties) for grid, _ in chosen]
+        rated += [rated_wins(table, asked, scores, styles, ties) for table in tables]
+        _say_ratings(stored, scores, rated, as_json)
         return
     found = [
         _judged(grid, disagreement, by, cluster, money, stored.sweep.repeats)
         for grid, disagreement in chosen
     ]
+    wins = [won(table, asked, scores, styles, by, cluster=cluster) for table in tables]
     if as_json:
         from engine.reports.ranked import document
+        from engine.reports.won import plain
 
-        sys.stdout.buffer.write(document(found, {**facts(stored, scores), "by": by}))
+        about = {**facts(stored, scores), "by": by}
+        sys.stdout.buffer.write(document(found, about, [plain(one) for one in wins]))
         return
-    _say(stored, scores, found)
+    _say(stored, scores, found, wins)
 
 
 def judged_by(
     stored: Stored, scores: Scores, judge: str | None, method: Method, quorum: int | None
 ) -> list[tuple[Grid, Disagreement | None]]:
-    """The judges asked for, or the panel of all. Raises ConfigError for a judge that is not there."""
+    """The pointwise judges asked for, or the panel of all of them; none where a pairwise one is.
+
+    Raises ConfigError for a judge that is not there.
+    """
     if judge != PANEL and (quorum is not None or method != "mean"):
         flag = "--panel" if quorum is None else "--quorum"
         raise ConfigError("only a panel has it", where=flag, how="add --judge panel")
@@ -115,21 +136,15 @@ def judged_by(
             f"{stored.sweep.name} has no judges: there are no scores to compare",
             how="add [[judges]] to the sweep file and run it again",
         )
-    pairwise = [j.name for j in stored.sweep.judges if j.pairwise]
-    if judge in pairwise or len(pairwise) == len(stored.sweep.judges):
-        raise ConfigError(
-            f"{printable(judge or stored.sweep.name)} judges pairs of answers: there are no scores",
-            how=f"its wins: alignsweep report {printable(str(stored.folder))}",
-        )
-    found = grids(scores, stored.benchmark)
-    names = [grid.judge for grid in found]
-    if judge in names or judge is None:
-        return [(grid, None) for grid in found if judge in (None, grid.judge)]
-    if judge != PANEL:
+    names = [one.name for one in stored.sweep.judges]
+    if judge is not None and judge != PANEL and judge not in names:
         known = ", ".join(printable(name) for name in names)
         raise ConfigError(
             f"no judge `{printable(judge)}` in this run", where="--judge", how=f"{known}, or panel"
         )
+    found = grids(scores, stored.benchmark)
+    if judge in names or judge is None:
+        return [(grid, None) for grid in found if judge in (None, grid.judge)]
     _refuse_odd_panel(stored)
     needed = default_quorum(len(found)) if quorum is None else quorum
     if needed > len(found):
@@ -174,9 +189,13 @@ def terminal_width() -> int:
 
 def _refuse_odd_panel(stored: Stored) -> None:
     """Scores can be combined only if they are read alike, on one scale."""
-    judges = stored.sweep.judges
+    judges = [judge for judge in stored.sweep.judges if not judge.pairwise]
     if len(judges) < 2:
-        raise ConfigError("a panel needs two judges or more; this run has one", where="--judge")
+        which = "score single answers" if len(judges) < len(stored.sweep.judges) else "score"
+        raise ConfigError(
+            f"a panel needs two judges that {which}; this run has {len(judges) or 'none'}",
+            where="--judge panel",
+        )
     compat = [judge.name for judge in judges if judge.parse == "compat"]
     if compat:
         raise ConfigError(
@@ -230,8 +249,9 @@ def _apart(table: Ranking) -> list[tuple[str, str]]:
     return [(p.comparison.a, p.comparison.b) for p in table.pairs if p.told_apart]
 
 
-def _say(stored: Stored, scores: Scores, found: Sequence[Judged]) -> None:
+def _say(stored: Stored, scores: Scores, found: Sequence[Judged], wins: Sequence[Won]) -> None:
     from engine.figures import many
+    from engine.reports import won
     from engine.reports.ranked import between_judges, lines
 
     columns = terminal_width()
@@ -241,34 +261,33 @@ def _say(stored: Stored, scores: Scores, found: Sequence[Judged]) -> None:
         title = f"{title_of(scores, judged.judge)}: {models}, {asked}"
         for line in lines(judged, columns, title=title):
             typer.echo(line)
-    for line in between_judges(found, columns):
+    for one in wins:
+        title = f"{title_of(scores, one.judge)}, pair by pair: {models}, {asked}"
+        for line in won.lines(one, columns, title=title):
+            typer.echo(line)
+    tables = [*(judged.rankings for judged in found), *(one.rankings for one in wins)]
+    for line in between_judges(tables, columns):
         typer.echo(line)
     say_simulated(scores)
 
 
-def _say_ratings(
-    stored: Stored,
-    scores: Scores,
-    chosen: Sequence[tuple[Grid, Disagreement | None]],
-    styles: Styles,
-    ties: Ties,
-    as_json: bool,
-) -> None:
-    from engine.reports.rated import Rated, document, lines
+def _rated(grid: Grid, styles: Styles, ties: Ties) -> Rated:
+    from engine.reports.rated import Rated
     from engine.stats.bradley_terry import ratings
     from engine.stats.style_control import style_controlled
 
-    found = [
-        Rated(
-            judge=grid.judge,
-            ratings=ratings(grid, ties),
-            styled=style_controlled(grid, styles) if ties == "half" else None,
-            unranked=tuple(
-                model for model, whole in zip(grid.models, grid.complete, strict=True) if not whole
-            ),
-        )
-        for grid, _ in chosen
-    ]
+    placed = zip(grid.models, grid.complete, strict=True)
+    return Rated(
+        judge=grid.judge,
+        ratings=ratings(grid, ties),
+        styled=style_controlled(grid, styles) if ties == "half" else None,
+        unranked=tuple(model for model, whole in placed if not whole),
+    )
+
+
+def _say_ratings(stored: Stored, scores: Scores, found: Sequence[Rated], as_json: bool) -> None:
+    from engine.reports.rated import document, lines
+
     if as_json:
         sys.stdout.buffer.write(document(found, {**facts(stored, scores), "by": "rating"}))
         return

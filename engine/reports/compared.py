@@ -10,12 +10,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from data import codec
+from data.codec import replace
 from data.schema import QuestionId, Struct
 from engine import figures
 from engine.cells import cut, inert, width
+from engine.duels import Pairing
 from engine.reports.plain import Heading, grid_lines, paragraph
 from engine.reports.ranked import p_value, signed
 from engine.reports.table import TOTAL
+from engine.reports.won import games_line
 from engine.stats.battles import WinRate
 from engine.stats.length_control import LengthControlled
 from engine.stats.paired import ALPHA, Comparison
@@ -76,6 +79,16 @@ class Compared(Struct, frozen=True, kw_only=True):
     """Largest differences first, those in favour of a before those of b."""
     questions: int
     clusters: int | None
+    games: tuple[Pairing, ...] = ()
+    """Of a judge that compares two answers: those behind the lines, each from A's or B's side. Then all
+    values are win rates in per cent."""
+    baseline: str = ""
+    """Whom both were compared with, if not each other."""
+
+    @property
+    def unit(self) -> str:
+        """What the total counts."""
+        return "win %" if self.games else TOTAL
 
     @property
     def total(self) -> Comparison:
@@ -89,8 +102,11 @@ class Compared(Struct, frozen=True, kw_only=True):
 
 def lines(one: Compared, columns: int, *, title: str) -> list[str]:
     """Title, table, largest differences, the sentence."""
-    rows = [_row(line, one.refused) for line in one.lines]
+    rows = [_row(one, line) for line in one.lines]
     found = ["", title, f"  A = {inert(one.a)}", f"  B = {inert(one.b)}"]
+    if one.games:
+        how = f"each against {inert(one.baseline)}" if one.baseline else "against each other"
+        found += paragraph(f"{one.unit}: {how}, a draw is half a win", columns, first="  ")
     found += grid_lines(_HEADS, rows, columns, name=0)
     for note in _notes(one):
         found += paragraph(note, columns, first="  * ")
@@ -129,39 +145,74 @@ def conclusion(one: Compared) -> str:
     """One plain sentence."""
     a, b, effect = inert(one.a), inert(one.b), one.total.effect
     if one.refused or effect.value is None:
-        return f"No conclusion on {TOTAL}: {inert(one.refused or effect.reason)}."
+        return f"No conclusion on {one.unit}: {inert(one.refused or effect.reason)}."
     if effect.low is None or effect.high is None or one.total.p is None:
-        return f"No conclusion on {TOTAL}: {inert(effect.reason)}."
+        return f"No conclusion on {one.unit}: {inert(effect.reason)}."
     asked = f"{figures.count(effect.n)} questions"
+    if one.games and not one.baseline:
+        return _by_games(one, a, b, asked)
     if one.told_apart:
         better, worse = (a, b) if effect.value > 0 else (b, a)
         low, high = sorted((abs(effect.low), abs(effect.high)))
         return (
-            f"{better} is better than {worse}: {abs(effect.value):.2f} more in {TOTAL} on the same {asked}"
-            f" (95 % interval {low:.2f} to {high:.2f}, p {_p(one.total.p)})."
+            f"{better} is better than {worse}: {abs(effect.value):.2f} more in {_what(one)} on the same"
+            f" {asked} (95 % interval {low:.2f} to {high:.2f}, p {_p(one.total.p)})."
         )
     return (
         f"{a} and {b} cannot be told apart on these {asked}: the difference of {effect.value:+.2f} in"
-        f" {TOTAL} may lie anywhere from {effect.low:+.2f} to {effect.high:+.2f} (p {_p(one.total.p)});"
+        f" {_what(one)} may lie anywhere from {effect.low:+.2f} to {effect.high:+.2f} (p {_p(one.total.p)});"
         f" a true difference below {one.total.detectable or 0:.2f} would often be missed."
+    )
+
+
+def _what(one: Compared) -> str:
+    return f"{one.unit} against {inert(one.baseline)}" if one.baseline else one.unit
+
+
+def _by_games(one: Compared, a: str, b: str, asked: str) -> str:
+    """Two models that met: the rate of the better one, as people say it. `A - B` is twice its lead."""
+    effect, total = one.total.effect, one.total
+    assert effect.value is not None
+    assert effect.low is not None
+    assert effect.high is not None
+    assert total.p is not None
+    better, worse, sign = (a, b, 1) if effect.value >= 0 else (b, a, -1)
+    rate = 50 + abs(effect.value) / 2
+    low, high = sorted(min(max(50 + sign * end / 2, 0), 100) for end in (effect.low, effect.high))
+    if one.told_apart:
+        return (
+            f"{better} beats {worse}: it wins {rate:.1f} % of their games on the same {asked}"
+            f" (95 % interval {low:.1f} to {high:.1f}, p {_p(total.p)})."
+        )
+    return (
+        f"{a} and {b} cannot be told apart on these {asked}: {better} wins {rate:.1f} % of their games, and"
+        f" it may be anything from {low:.1f} to {high:.1f} (p {_p(total.p)}); a true rate below"
+        f" {50 + (total.detectable or 0) / 2:.1f} would often be missed."
     )
 
 
 def document(all_compared: Sequence[Compared], facts: dict[str, Any]) -> bytes:
     """One JSON object and a newline."""
     judges = [
-        {**codec.plain(one), "told_apart": one.told_apart, "conclusion": conclusion(one)}
+        {**_plain(one), "told_apart": one.told_apart, "conclusion": conclusion(one)}
         for one in all_compared
     ]
     return codec.encode({"schema": SCHEMA, **facts, "judges": judges}) + b"\n"
 
 
+def _plain(one: Compared) -> dict[str, Any]:
+    games = tuple(replace(pairing, questions={}) for pairing in one.games)
+    return {**codec.plain(replace(one, games=games)), "unit": one.unit}
+
+
 # --- rows --------------------------------------------------------------------------------------
 
 
-def _row(line: Line, refused: str) -> list[str]:
-    one, effect = line.comparison, line.comparison.effect
-    name = {"total": TOTAL, "group": inert(line.name)}.get(line.kind, f"  {inert(line.name)}")
+def _row(compared: Compared, line: Line) -> list[str]:
+    one, effect, refused = line.comparison, line.comparison.effect, compared.refused
+    name = {"total": compared.unit, "group": inert(line.name)}.get(
+        line.kind, f"  {inert(line.name)}"
+    )
     counts = f"{one.wins}:{one.ties}:{one.losses}"
     if refused and line.kind != "category":
         dashes = [figures.NONE] * 6
@@ -203,7 +254,9 @@ def _notes(one: Compared) -> list[str]:
             " without a score for both. A and B are the means on the others."
         )
     rate = one.win_rate
-    if rate.adjusted is not None:
+    if one.games:
+        found.append(games_line(one.games) + _length_note(one))
+    elif rate.adjusted is not None:
         interval = "" if rate.low is None else f" ({_percent(rate.low)}–{_percent(rate.high)})"
         text = f"A wins {_percent(rate.adjusted)} of the questions, a tie as half{interval}"
         found.append(text + _equal_length(one.equal_length))
@@ -219,6 +272,11 @@ def _notes(one: Compared) -> list[str]:
         if line.comparison.effect.value is not None
     ]
     return found
+
+
+def _length_note(one: Compared) -> str:
+    """Of two that met; through a baseline there is no rate of one against the other."""
+    return "" if one.baseline else f" A wins{_equal_length(one.equal_length).removeprefix(';')}"
 
 
 def _equal_length(one: LengthControlled) -> str:

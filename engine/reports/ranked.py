@@ -61,16 +61,16 @@ def lines(judged: Judged, columns: int, *, title: str) -> list[str]:
         if ranking.column != TOTAL_COLUMN:
             found += ["", inert(ranking.column)]
         found += _table(ranking, columns)
-        for text in _verdict(ranking):
+        for text in verdict(ranking):
             found += paragraph(text, columns, first="  ", rest="    ")
     for note in _notes(judged):
         found += paragraph(note, columns, first="  * ")
     return found
 
 
-def between_judges(all_judged: Sequence[Judged], columns: int) -> list[str]:
-    """What the judges' tables of totals have in common."""
-    tables = [judged.rankings[0] for judged in all_judged if len(judged.rankings) == 1]
+def between_judges(all_rankings: Sequence[Sequence[Ranking]], columns: int) -> list[str]:
+    """What the judges' tables of totals have in common; each judge's rankings, one by one."""
+    tables = [rankings[0] for rankings in all_rankings if len(rankings) == 1]
     if len(tables) < 2:
         return []
     told = [_told(table) for table in tables]
@@ -78,7 +78,7 @@ def between_judges(all_judged: Sequence[Judged], columns: int) -> list[str]:
     opposite = {
         pair for mine in told for pair in mine if any(pair[::-1] in other for other in told)
     }
-    pairs = len(tables[0].pairs)
+    pairs = max(len(table.pairs) for table in tables)
     text = (
         f"Between the {len(tables)} judges: {figures.count(len(same))} of {figures.count(pairs)}"
         " pairs of models are told apart by every one of them, in the same order"
@@ -93,9 +93,12 @@ def between_judges(all_judged: Sequence[Judged], columns: int) -> list[str]:
     return ["", *paragraph(text, columns)]
 
 
-def document(all_judged: Sequence[Judged], facts: dict[str, Any]) -> bytes:
-    """One JSON object and a newline; `facts` come first."""
-    found = {"schema": SCHEMA, **facts, "judges": [_plain(judged) for judged in all_judged]}
+def document(
+    all_judged: Sequence[Judged], facts: dict[str, Any], won: Sequence[dict[str, Any]] = ()
+) -> bytes:
+    """One JSON object and a newline; `facts` come first. `won`: pairwise judges, as data already."""
+    judges = [_plain(judged) for judged in all_judged]
+    found = {"schema": SCHEMA, **facts, "judges": judges, "pairwise": won}
     return codec.encode(found) + b"\n"
 
 
@@ -120,7 +123,7 @@ def _row(one: Standing, rank: str, pair: Pair | None) -> list[str]:
         inert(one.model),
         figures.score(guess.value),
         _span(guess.low, guess.high),
-        _ranks(one.rank_low, one.rank_high),
+        rank_span(one.rank_low, one.rank_high),
     ]
     if pair is None:
         return [*first, *[""] * (len(_REST) - 2)]
@@ -163,7 +166,8 @@ def _lead(effect: Estimate) -> str:
     return signed(effect.value).removeprefix("+") + half
 
 
-def _ranks(low: int | None, high: int | None) -> str:
+def rank_span(low: int | None, high: int | None) -> str:
+    """3, 3–5, and `–` where there is no error to resample."""
     if low is None:
         return figures.NONE
     return str(low) if low == high else f"{low}–{high}"
@@ -172,7 +176,7 @@ def _ranks(low: int | None, high: int | None) -> str:
 # --- in words ----------------------------------------------------------------------------------
 
 
-def _verdict(ranking: Ranking) -> list[str]:
+def verdict(ranking: Ranking) -> list[str]:
     """Which neighbours are told apart, who is not, and who has no rank."""
     found: list[str] = []
     if len(ranking.standings) > 1:
@@ -195,7 +199,7 @@ def _notes(judged: Judged) -> list[str]:
     found = [_legend(judged)] if any(len(one.standings) > 1 for one in judged.rankings) else []
     if len(judged.rankings) > 1 or any(one.left_out for one in _comparisons(judged)):
         found += _left_out(judged)
-    if len(judged.rankings) == 1 and (text := _overlap(judged.rankings[0])):
+    if len(judged.rankings) == 1 and (text := overlap(judged.rankings[0])):
         found.append(text)
     found += _noise_notes(judged)
     if judged.disagreement is not None:
@@ -232,7 +236,7 @@ def _comparisons(judged: Judged) -> list[Any]:
     return [pair.comparison for one in judged.rankings for pair in one.pairs]
 
 
-def _overlap(ranking: Ranking) -> str:
+def overlap(ranking: Ranking) -> str:
     """Three ranks that show why stretches may overlap; empty if they do not."""
     for (first, end), (start, last) in pairwise(ranking.runs):
         for i, j, k in product(
@@ -327,7 +331,7 @@ def _plain(judged: Judged) -> dict[str, Any]:
     return {
         "judge": judged.judge,
         "clusters": judged.clusters,
-        "rankings": [_plain_ranking(one) for one in judged.rankings],
+        "rankings": [plain_ranking(one) for one in judged.rankings],
         "noise": judged.noise,
         "repeats": judged.worth,
         "saved": judged.saved,
@@ -335,7 +339,8 @@ def _plain(judged: Judged) -> dict[str, Any]:
     }
 
 
-def _plain_ranking(ranking: Ranking) -> dict[str, Any]:
+def plain_ranking(ranking: Ranking) -> dict[str, Any]:
+    """One column's ranking as data."""
     return {
         "column": ranking.column,
         "questions": ranking.questions,

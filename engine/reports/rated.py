@@ -34,6 +34,8 @@ class Rated(Struct, frozen=True, kw_only=True):
     styled: StyleControlled | None
     """None where ties have a chance of their own: the two scales would not be one."""
     unranked: tuple[str, ...]
+    games: str = ""
+    """Of a judge that compares two answers: how its games ended. Empty: battles are made of scores."""
 
 
 def lines(rated: Rated, columns: int, *, title: str) -> list[str]:
@@ -75,11 +77,17 @@ def _notes(rated: Rated) -> list[str]:
     ties = "count half a win"
     if one.tie_strength is not None:
         ties = f"have a chance of their own (nu = {one.tie_strength:.2f})"
+    battles = (
+        f"{rated.games} Ties and inconsistent games {ties}."
+        if rated.games
+        else f"{figures.count(one.battles)} battles, one per question and pair; scores within"
+        f" {TIE_WITHIN:g} of each other are ties ({figures.count(one.ties)}) and {ties}."
+    )
     found = [
-        f"{figures.count(one.battles)} battles, one per question and pair; scores within"
-        f" {TIE_WITHIN:g} of each other are ties ({figures.count(one.ties)}) and {ties}. Every question"
-        " counts the same, whatever its category, so the order may differ from the total's. 400 points"
-        f" are odds of 10 to 1. 95 % CI: over {figures.count(RESAMPLES)} resamples of the questions."
+        f"{battles} Every question counts the same, whatever its category"
+        f"{'' if rated.games else ', so the order may differ from the total’s'}. 400 points are odds of"
+        f" 10 to 1. 95 % CI: over {figures.count(RESAMPLES)} resamples of the questions, each with all"
+        " its battles."
     ]
     if rated.styled is None:
         found.append("Ratings at equal style: with --ties half.")

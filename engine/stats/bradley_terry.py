@@ -24,6 +24,7 @@ import numpy as np
 from data.schema import Struct
 from engine.stats.arrays import Flags, Floats
 from engine.stats.battles import TIE, WIN, outcomes
+from engine.stats.design import Layout
 from engine.stats.grid import Grid
 from engine.stats.resample import resamples
 
@@ -61,6 +62,14 @@ def ratings(grid: Grid, rule: TieRule = "half") -> Ratings:
     if len(rows) < 2:
         return Ratings(reason="fewer than two ranked models")
     won, tied = tournament(grid.values[rows])
+    return rated(won, tied, names, grid.layout, rule)
+
+
+def rated(
+    won: Floats, tied: Floats, names: list[str], layout: Layout, rule: TieRule = "half"
+) -> Ratings:
+    """Of these models, from who `won` and `tied` on each question: questions x models x models, row
+    against column, ties in both halves."""
     wins, ties = won.sum(axis=0), tied.sum(axis=0)
     drawn_battles = int(ties.sum() / 2)
     battles = int(wins.sum()) + drawn_battles
@@ -68,8 +77,8 @@ def ratings(grid: Grid, rule: TieRule = "half") -> Ratings:
     if np.isnan(found).any():
         reason = _why_not(wins + ties / 2, names)
         return Ratings(battles=battles, ties=drawn_battles, reason=reason)
-    weights = resamples(grid.layout)
-    shape = (-1, len(rows), len(rows))
+    weights = resamples(layout)
+    shape = (-1, len(names), len(names))
     flat_wins, flat_ties = (part.reshape(len(part), -1) for part in (won, tied))
     drawn, _ = fit((weights @ flat_wins).reshape(shape), (weights @ flat_ties).reshape(shape), rule)
     made = [

@@ -13,7 +13,7 @@ question as one cluster.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
 from statistics import NormalDist
 
@@ -23,6 +23,7 @@ from data.schema import Struct
 from engine.stats.arrays import Floats, Ints, summed
 from engine.stats.battles import outcomes
 from engine.stats.bradley_terry import Rating
+from engine.stats.design import Layout
 from engine.stats.grid import Grid
 from engine.stats.style import FEATURES, Style, Styles
 
@@ -56,23 +57,36 @@ def style_controlled(grid: Grid, styles: Styles) -> StyleControlled:
     rows = [i for i, complete in enumerate(grid.complete) if complete]
     if len(rows) < 2:
         return StyleControlled(reason="fewer than two ranked models")
-    contest = _contest(grid, rows, styles)
+
+    def results(i: int, j: int) -> Floats:
+        return outcomes(grid.values[rows[i]] - grid.values[rows[j]])
+
+    names = [grid.models[row] for row in rows]
+    return controlled(results, names, grid.layout, styles)
+
+
+def controlled(
+    results: Callable[[int, int], Floats], names: Sequence[str], layout: Layout, styles: Styles
+) -> StyleControlled:
+    """Of these models; `results` of two of them, by place: the first one's share of each question's
+    points, NaN where they did not meet."""
+    contest = _contest(results, names, layout, styles)
     if not contest.results.size:
         return StyleControlled(reason="no battle between answers that are known")
-    point, covariance = fit_style(contest, len(rows))
+    point, covariance = fit_style(contest, len(names))
     errors = np.sqrt(np.diag(covariance))
     made = [
         Rating(
-            model=grid.models[row],
+            model=model,
             value=1000 + 400 * r,
             low=1000 + 400 * (r - _Z * error),
             high=1000 + 400 * (r + _Z * error),
         )
-        for row, r, error in zip(rows, point.tolist(), errors.tolist(), strict=False)
+        for model, r, error in zip(names, point.tolist(), errors.tolist(), strict=False)
     ]
     return StyleControlled(
         ratings=tuple(sorted(made, key=lambda one: (-one.value, one.model))),
-        effects=dict(zip(FEATURES, point[len(rows) :].tolist(), strict=True)),
+        effects=dict(zip(FEATURES, point[len(names) :].tolist(), strict=True)),
     )
 
 
@@ -132,11 +146,16 @@ def _pulls(contest: Contest, models: int, errors: Floats) -> Floats:
     return pulls
 
 
-def _contest(grid: Grid, rows: Sequence[int], styles: Styles) -> Contest:
-    known = _style_array(grid, rows, styles)
+def _contest(
+    results_of: Callable[[int, int], Floats],
+    names: Sequence[str],
+    layout: Layout,
+    styles: Styles,
+) -> Contest:
+    known = _style_array(names, layout, styles)
     parts: list[tuple[Ints, Ints, Floats, Floats, Ints]] = []
-    for i, j in combinations(range(len(rows)), 2):
-        results = outcomes(grid.values[rows[i]] - grid.values[rows[j]])
+    for i, j in combinations(range(len(names)), 2):
+        results = results_of(i, j)
         there = np.flatnonzero(~np.isnan(results) & ~np.isnan(known[[i, j]]).any(axis=(0, 2)))
         a, b = known[i, there], known[j, there]
         places = np.full(there.size, i), np.full(there.size, j)
@@ -148,18 +167,17 @@ def _contest(grid: Grid, rows: Sequence[int], styles: Styles) -> Contest:
     return Contest(first, second, results, features / np.where(scale > 0, scale, 1.0), question)
 
 
-def _style_array(grid: Grid, rows: Sequence[int], styles: Styles) -> Floats:
-    """ranked models x questions x features; NaN where an answer is not known."""
+def _style_array(names: Sequence[str], layout: Layout, styles: Styles) -> Floats:
+    """models x questions x features; NaN where an answer is not known."""
     unknown = Style(*(math.nan,) * len(FEATURES))
     return np.array(
         [
             [
                 [getattr(style, name) for name in FEATURES]
                 for style in (
-                    styles.of(grid.models[row], question) or unknown
-                    for question in grid.layout.questions
+                    styles.of(model, question) or unknown for question in layout.questions
                 )
             ]
-            for row in rows
+            for model in names
         ]
     )
