@@ -19,6 +19,8 @@ from engine.dossier import Dossier, read_dossier
 from engine.manifest import INPUTS, Manifest, manifest_of, read_manifest
 from engine.reports import csvfile, markdown
 from engine.reports.large import texts_for
+from engine.reports.overview import facts
+from engine.reports.uncertainty import Intervals, intervals
 from engine.reports.web.page import render
 from engine.rundir import Stored
 
@@ -111,10 +113,11 @@ def _reports(run: Stored, manifest: Manifest) -> Iterator[Finding]:
     """Those that can be made anew are; of others only the hash is compared."""
     names = [name for name in manifest.files if name not in INPUTS]
     dossier = read_dossier(run.folder) if names else None
+    sure = intervals(dossier.scores, run.benchmark) if dossier else {}
     for name in names:
         finding = _file(run.folder, name, manifest.files[name])
         if finding.state == "same" and dossier is not None and name in _RENDERED:
-            anew = sha256(_RENDERED[name](dossier))
+            anew = sha256(_RENDERED[name](dossier, sure))
             same = anew == manifest.files[name]
             detail = "made anew from the journal, byte for byte"
             how = "what the journal gives today differs (was it another version of alignsweep?)"
@@ -122,14 +125,18 @@ def _reports(run: Stored, manifest: Manifest) -> Iterator[Finding]:
         yield finding
 
 
-def _page(dossier: Dossier) -> bytes:
-    return b"".join(render(dossier, which=texts_for(dossier.run.folder)))
+def _page(dossier: Dossier, sure: Intervals) -> bytes:
+    return b"".join(render(dossier, which=texts_for(dossier.run.folder), sure=sure))
 
 
-_RENDERED: dict[str, Callable[[Dossier], bytes]] = {
-    "report/leaderboard.md": lambda dossier: markdown.render(dossier.scores).encode(),
-    "report/leaderboard.csv": lambda dossier: csvfile.render(dossier.scores),
-    "report/comparisons.csv": lambda dossier: csvfile.render_duels(dossier.scores),
+def _markdown(dossier: Dossier, sure: Intervals) -> bytes:
+    return markdown.render(dossier.scores, sure=sure, facts=facts(dossier)).encode()
+
+
+_RENDERED: dict[str, Callable[[Dossier, Intervals], bytes]] = {
+    "report/leaderboard.md": _markdown,
+    "report/leaderboard.csv": lambda dossier, sure: csvfile.render(dossier.scores, sure=sure),
+    "report/comparisons.csv": lambda dossier, sure: csvfile.render_duels(dossier.scores, sure),
     "report/report.html": _page,
 }
 """The reports of `engine/cli/ending.py`, as it writes them."""

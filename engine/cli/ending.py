@@ -187,7 +187,7 @@ def _leave_reports(options: Options, scores: Scores, outcome: Outcome) -> list[s
     write_whole(folder / "leaderboard.csv", [csvfile.render(scores, sure=sure)])
     files = ["report/leaderboard.md", "report/leaderboard.csv"]
     if scores.duels and scores.tables:
-        write_whole(folder / "comparisons.csv", [csvfile.render_duels(scores)])
+        write_whole(folder / "comparisons.csv", [csvfile.render_duels(scores, sure)])
         files.append("report/comparisons.csv")
     if dossier is None:
         return files

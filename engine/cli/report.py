@@ -139,6 +139,7 @@ def report(
         _reprice(run, format_, out, prices)
         return
     from engine.reports.files import write_whole
+    from engine.reports.uncertainty import win_intervals
     from engine.results import scores_of
     from engine.rundir import find_run, read_run
 
@@ -156,7 +157,8 @@ def report(
     if format_ == "terminal" and out is None:
         from engine.reports.terminal import print_scores
 
-        print_scores(scores, file=sys.stdout, partial=partial)
+        wins = win_intervals(scores, stored.benchmark)
+        print_scores(scores, file=sys.stdout, partial=partial, intervals=wins)
         return
     text = _rendered(stored, scores, format_, partial)
     if out is not None:
@@ -166,7 +168,7 @@ def report(
             from engine.reports import csvfile
 
             beside = out.with_name(f"{out.stem}-comparisons{out.suffix}")
-            write_whole(beside, [csvfile.render_duels(scores)])
+            write_whole(beside, [csvfile.render_duels(scores, _sure(stored, scores))])
             typer.echo(f"wrote {printable(str(beside))}", err=True)
     else:
         sys.stdout.buffer.write(text)
@@ -255,6 +257,7 @@ def _sure(stored: Stored, scores: Scores) -> Intervals:
 
 def _rendered(stored: Stored, scores: Scores, format_: Format, partial: bool) -> bytes:
     from engine.reports import csvfile, jsonfile, markdown
+    from engine.reports.uncertainty import win_intervals
     from engine.results import latest_judgments
 
     if format_ == "md":
@@ -269,13 +272,14 @@ def _rendered(stored: Stored, scores: Scores, format_: Format, partial: bool) ->
     if format_ == "json":
         from engine.stats.intervals import intervals_of
 
-        return jsonfile.render(scores, intervals_of(scores, stored.benchmark))
+        wins = win_intervals(scores, stored.benchmark)
+        return jsonfile.render(scores, intervals_of(scores, stored.benchmark), wins)
     if format_ == "jsonl":
         return b"".join(jsonfile.verdict_lines(latest_judgments(stored), stored.benchmark))
     import io
 
     from engine.reports.terminal import print_scores
 
-    text = io.StringIO()
-    print_scores(scores, file=text, columns=120, colour=False, partial=partial)
+    text, wins = io.StringIO(), win_intervals(scores, stored.benchmark)
+    print_scores(scores, file=text, columns=120, colour=False, partial=partial, intervals=wins)
     return text.getvalue().encode()

@@ -160,8 +160,9 @@ def conclusion(one: Compared) -> str:
         )
     return (
         f"{a} and {b} cannot be told apart on these {asked}: the difference of {effect.value:+.2f} in"
-        f" {_what(one)} may lie anywhere from {effect.low:+.2f} to {effect.high:+.2f} (p {_p(one.total.p)});"
-        f" a true difference below {one.total.detectable or 0:.2f} would often be missed."
+        f" {_what(one)} may lie anywhere from {effect.low:+.2f} to {effect.high:+.2f}"
+        f" (p {_p(one.total.p)}); a true difference below {one.total.detectable or 0:.2f} would often"
+        " be missed."
     )
 
 

@@ -27,7 +27,7 @@ def render(scores: Scores, *, partial: bool = False, sure: Intervals | None = No
     `sure` fills the bounds of total and rank (95 %); a model without them has empty cells there.
     """
     if scores.duels and not scores.tables:
-        return render_duels(scores)
+        return render_duels(scores, sure)
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     all_sheets = sheets(scores, partial=partial)
@@ -40,8 +40,12 @@ def render(scores: Scores, *, partial: bool = False, sure: Intervals | None = No
     return out.getvalue().encode("utf-8-sig")
 
 
-def render_duels(scores: Scores) -> bytes:
-    """One line per pairwise judge and model: games by how they ended, and rates of 1."""
+def render_duels(scores: Scores, sure: Intervals | None = None) -> bytes:
+    """One line per pairwise judge and model: games by how they ended, and rates of 1.
+
+    `sure` (in per cent) fills the last columns; empty without.
+    """
+    known = sure or {}
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow(
@@ -49,6 +53,7 @@ def render_duels(scores: Scores) -> bytes:
             *("benchmark", "judge", "baseline", "model", "win_rate_adjusted", "win_rate"),
             *("wins", "ties", "losses", "inconsistent", "missing"),
             *("judge_consistency", "judge_first_wins", "simulated"),
+            *("adjusted_low", "adjusted_high", "rank_low", "rank_high"),
         ]
     )
     for table in scores.duels:
@@ -64,9 +69,17 @@ def render_duels(scores: Scores) -> bytes:
                     *(row.adjusted, row.win_rate, row.wins, row.ties, row.losses),
                     *(row.inconsistent, row.missing, table.consistency, table.first_wins),
                     str(scores.simulated).lower(),
+                    *_shares(known.get((table.judge, row.model), Interval())),
                 ]
             )
     return out.getvalue().encode("utf-8-sig")
+
+
+def _shares(found: Interval) -> list[float | int | None]:
+    """Of 1, as the rates are."""
+    ends = (found.low, found.high)
+    shares = [None if end is None else end / 100 for end in ends]
+    return [*shares, found.rank_low, found.rank_high]
 
 
 def text(foreign: str) -> str:

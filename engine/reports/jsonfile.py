@@ -13,6 +13,7 @@ from data.codec import replace
 from data.schema import Benchmark, Judgment
 from engine.duels import DuelTable
 from engine.reports.table import Entry, Sheet, sheets
+from engine.reports.uncertainty import Interval
 from engine.scores import Coverage, Scores
 
 if TYPE_CHECKING:
@@ -22,10 +23,15 @@ SCORES_SCHEMA = "alignsweep.scores/1"
 VERDICT_SCHEMA = "alignsweep.verdict/1"
 
 
-def render(scores: Scores, intervals: Mapping[tuple[str, str], Intervals] | None = None) -> bytes:
+def render(
+    scores: Scores,
+    intervals: Mapping[tuple[str, str], Intervals] | None = None,
+    wins: Mapping[tuple[str, str], Interval] | None = None,
+) -> bytes:
     """The whole document on one line. A total is given even where coverage leaves it unranked.
 
-    `intervals` (engine/stats/intervals.py, by judge and model) belong to the means of the judge's policy.
+    `intervals` (engine/stats/intervals.py, by judge and model) belong to the means of the judge's policy;
+    `wins` (engine/reports/uncertainty.py) to the adjusted win rates, in per cent.
     """
     return (
         codec.encode(
@@ -39,7 +45,7 @@ def render(scores: Scores, intervals: Mapping[tuple[str, str], Intervals] | None
                 "min_coverage": scores.min_coverage,
                 "ignored_records": scores.ignored,
                 "judges": [_judge(sheet, intervals or {}) for sheet in sheets(scores)],
-                "duels": [_duel(table) for table in scores.duels],
+                "duels": [_duel(table, wins or {}) for table in scores.duels],
             }
         )
         + b"\n"
@@ -85,9 +91,14 @@ def verdict_lines(judgments: Iterable[Judgment], benchmark: Benchmark) -> Iterat
         )
 
 
-def _duel(table: DuelTable) -> dict[str, Any]:
+def _duel(table: DuelTable, wins: Mapping[tuple[str, str], Interval]) -> dict[str, Any]:
     rows = [
-        {**codec.plain(row), "adjusted_win_rate": row.adjusted, "win_rate": row.win_rate}
+        {
+            **codec.plain(row),
+            "adjusted_win_rate": row.adjusted,
+            "win_rate": row.win_rate,
+            "interval_percent": wins.get((table.judge, row.model)),
+        }
         for row in table.rows
     ]
     pairings = [

@@ -41,9 +41,10 @@ def render(
         parts += ["\n".join(f"- {text(note)}" for note in notes)]
         if sheet.dimensions:
             parts += ["### Dimensions", _dimensions(sheet)]
-    for duel in duel_sheets(scores):
-        rows = [(rank, text(model), *cells) for rank, model, *cells in duel.rows]
-        parts += [f"## {text(duel.judge)}", _table(duel.heads, rows)]
+    for duel in duel_sheets(scores, sure):
+        heads, found = duel.with_intervals()
+        rows = [(rank, text(model), *cells) for rank, model, *cells in found]
+        parts += [f"## {text(duel.judge)}", _table(heads, rows)]
         parts += ["\n".join(f"- {text(note)}" for note in duel.notes)]
     if facts:
         parts += ["## Run", "\n".join(f"- {text(word)}: {text(value)}" for word, value in facts)]

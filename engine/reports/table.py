@@ -14,11 +14,13 @@ from data.schema import Struct
 from engine import figures
 from engine.cells import inert
 from engine.duels import Duelist, DuelTable
+from engine.reports.uncertainty import Intervals
 from engine.scores import Coverage, Row, Scores, Table
 from engine.served import sentence
 
 DIGITS = 2
 TOTAL = "总分"
+INTERVAL = "95 % CI"
 
 
 class Head(Struct, frozen=True):
@@ -51,6 +53,16 @@ class DuelSheet(Struct, frozen=True, kw_only=True):
     rows: tuple[tuple[str, ...], ...]
     """Rank, model (not made inert), then figures."""
     notes: tuple[str, ...]
+    intervals: tuple[str, ...] = ()
+    """Row by row the 95 % interval of the win rate; empty where they are not known."""
+
+    def with_intervals(self) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+        """Heads and rows with the interval beside the rate; as they are where there is none."""
+        if not self.intervals:
+            return self.heads, self.rows
+        rows = zip(self.rows, self.intervals, strict=True)
+        heads = (*self.heads[:3], INTERVAL, *self.heads[3:])
+        return heads, tuple((*row[:3], shown, *row[3:]) for row, shown in rows)
 
 
 class Sheet(Struct, frozen=True, kw_only=True):
@@ -72,9 +84,9 @@ def sheets(scores: Scores, *, partial: bool = False) -> tuple[Sheet, ...]:
     return tuple(_sheet(scores, table, partial) for table in scores.tables)
 
 
-def duel_sheets(scores: Scores) -> tuple[DuelSheet, ...]:
-    """One sheet per pairwise judge."""
-    return tuple(_duel_sheet(scores, table) for table in scores.duels)
+def duel_sheets(scores: Scores, intervals: Intervals | None = None) -> tuple[DuelSheet, ...]:
+    """One sheet per pairwise judge; `intervals` of win rates in per cent, by judge and model."""
+    return tuple(_duel_sheet(scores, table, intervals or {}) for table in scores.duels)
 
 
 def ranks(totals: Sequence[float | None]) -> list[str]:
@@ -234,7 +246,7 @@ _DUEL_HEADS = (
 )
 
 
-def _duel_sheet(scores: Scores, table: DuelTable) -> DuelSheet:
+def _duel_sheet(scores: Scores, table: DuelTable, intervals: Intervals) -> DuelSheet:
     rates = [None if row.adjusted is None else 100 * row.adjusted for row in table.rows]
     rows = tuple(
         (rank, row.model, figures.score(rate), *_duel_cells(row))
@@ -248,7 +260,20 @@ def _duel_sheet(scores: Scores, table: DuelTable) -> DuelSheet:
         heads=_DUEL_HEADS,
         rows=rows,
         notes=tuple(_duel_notes(scores, table)),
+        intervals=tuple(_win_span(table, row.model, intervals) for row in table.rows)
+        if intervals
+        else (),
     )
+
+
+def _win_span(table: DuelTable, model: str, intervals: Intervals) -> str:
+    """61.2–65.3"""
+    if model == table.baseline:
+        return "baseline"
+    found = intervals.get((table.judge, model))
+    if found is None or found.low is None or found.high is None:
+        return figures.NONE
+    return f"{found.low:.1f}–{found.high:.1f}"
 
 
 def _duel_cells(row: Duelist) -> tuple[str, ...]:
@@ -258,7 +283,11 @@ def _duel_cells(row: Duelist) -> tuple[str, ...]:
 
 
 def _duel_notes(scores: Scores, table: DuelTable) -> list[str]:
-    notes = ["win %: a tie, or a game that went the other way round when turned, counts a half."]
+    notes = ["win %: a tie, or a game with another verdict when turned (incons.), counts a half."]
+    if table.baseline:
+        notes.append(
+            f"{inert(table.baseline)} is the baseline: 50 by definition; its games are all of them."
+        )
     if scores.simulated:
         notes.insert(
             0, "Everything here is simulated: no model was asked and no judge has read it."

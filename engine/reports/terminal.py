@@ -19,6 +19,7 @@ from engine.events import Progress
 from engine.forecast import remaining
 from engine.reports.plain import paragraph
 from engine.reports.table import TOTAL, DuelSheet, Entry, Head, Sheet, duel_sheets, sheets
+from engine.reports.uncertainty import Intervals
 from engine.scores import Scores
 
 NAME_MIN, NAME_MAX = 14, 40
@@ -33,10 +34,14 @@ def print_scores(
     colour: bool | None = None,
     partial: bool = False,
     top: int | None = None,
+    intervals: Intervals | None = None,
 ) -> None:
-    """One table per judge, `top` rows at most, `columns` cells wide (default: the terminal's)."""
+    """One table per judge, `top` rows at most, `columns` cells wide (default: the terminal's).
+
+    `intervals`: of win rates (`win_intervals`).
+    """
     console = _console(file, columns, colour)
-    _print_all(console, scores, top, partial=partial)
+    _print_all(console, scores, top, partial=partial, intervals=intervals)
 
 
 def print_summary(
@@ -92,10 +97,17 @@ def summary_lines(progress: Progress, run_dir: str) -> list[str]:
     return lines
 
 
-def _print_all(console: Console, scores: Scores, top: int | None, *, partial: bool = False) -> None:
+def _print_all(
+    console: Console,
+    scores: Scores,
+    top: int | None,
+    *,
+    partial: bool = False,
+    intervals: Intervals | None = None,
+) -> None:
     for sheet in sheets(scores, partial=partial):
         _print_sheet(console, sheet, top)
-    for duel in duel_sheets(scores):
+    for duel in duel_sheets(scores, intervals):
         _print_duels(console, duel, top)
 
 
@@ -126,13 +138,17 @@ def _print_sheet(console: Console, sheet: Sheet, top: int | None) -> None:
 
 
 def _print_duels(console: Console, sheet: DuelSheet, top: int | None) -> None:
-    rows = sheet.rows if top is None else sheet.rows[:top]
-    columns = list(zip(sheet.heads, *rows, strict=True))
-    spare = console.width - sum(max(map(width, c)) + 1 for i, c in enumerate(columns) if i != 1)
+    heads, every = sheet.with_intervals()
+    rows = every if top is None else every[:top]
+    columns = list(zip(heads, *rows, strict=True))
     longest = max((width(inert(row[1])) for row in rows), default=0)
+    spare = console.width - _wide(columns)
+    if spare < min(longest, NAME_MAX):  # the share of decided games follows from the counts
+        heads, rows = heads[:-1], tuple(row[:-1] for row in rows)
+        spare = console.width - _wide(columns[:-1])
     name = max(min(longest, NAME_MAX, spare), NAME_MIN)
     table = RichTable(box=None, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
-    for i, head in enumerate(sheet.heads):
+    for i, head in enumerate(heads):
         table.add_column(
             Text(fit(head, name) if i == 1 else head), justify=_side(i == 1), no_wrap=True
         )
@@ -146,6 +162,11 @@ def _print_duels(console: Console, sheet: DuelSheet, top: int | None) -> None:
         _say(console, f"  + {len(sheet.rows) - len(rows)} more in the report")
     for note in sheet.notes:
         _remark(console, note)
+
+
+def _wide(columns: Sequence[Sequence[str]]) -> int:
+    """Cells of everything but the name, a space after each column."""
+    return 1 + sum(max(map(width, column)) + 1 for i, column in enumerate(columns) if i != 1)
 
 
 def _columns(sheet: Sheet, heads: Sequence[Head]) -> list[str]:

@@ -27,7 +27,10 @@ Intervals = Mapping[tuple[str, str], Interval]
 
 
 def intervals(scores: Scores, benchmark: Benchmark) -> Intervals:
-    """Intervals of all totals (`engine/stats/`); models that have none are left out."""
+    """Intervals of all totals (`engine/stats/`); models that have none are left out.
+
+    Those of win rates (`win_intervals`) are among them, by the names of the pairwise judges.
+    """
     from engine.stats.grid import grids
     from engine.stats.ranking import rankings
 
@@ -40,5 +43,28 @@ def intervals(scores: Scores, benchmark: Benchmark) -> Intervals:
                 high=standing.estimate.high,
                 rank_low=standing.rank_low,
                 rank_high=standing.rank_high,
+            )
+    return {**found, **win_intervals(scores, benchmark)}
+
+
+def win_intervals(scores: Scores, benchmark: Benchmark) -> Intervals:
+    """Of every win rate of the pairwise judges, in per cent; a baseline's own has none."""
+    from engine.stats.ranking import places
+    from engine.stats.stratified import estimate
+    from engine.stats.wins import win_grid
+
+    found: dict[tuple[str, str], Interval] = {}
+    for table in scores.duels:
+        grid = win_grid(table, benchmark, min_coverage=scores.min_coverage)
+        ranked = [m for m, whole in zip(grid.models, grid.complete, strict=True) if whole]
+        ranks = places(grid, ranked, grid.total)
+        for model in grid.models:
+            guess = estimate(grid.row(model), grid.layout, grid.total)
+            low, high = ranks.get(model, (None, None))
+            found[grid.judge, model] = Interval(
+                low=None if guess.low is None else max(guess.low, 0.0),
+                high=None if guess.high is None else min(guess.high, 100.0),
+                rank_low=low,
+                rank_high=high,
             )
     return found

@@ -195,10 +195,10 @@ def _legend(won: Won) -> str:
     where = "" if len(won.rankings) == 1 else " of all categories"
     return (
         f"{UNIT}: {against}; a draw (a tie or an inconsistent game) is half a win. All games on one"
-        f" question are one observation. rank CI: over {figures.count(RESAMPLES)} resamples of the {sampled}. lead:"
-        f" over the next model on the same questions, in points, ± half its 95 % CI; {APART} told apart,"
-        f" {ALIKE} not (Holm over {pairs}{where}, 5 %). MDD: the smallest true lead that a single"
-        " comparison finds with 80 % power."
+        f" question are one observation. rank CI: over {figures.count(RESAMPLES)} resamples of the"
+        f" {sampled}. lead: over the next model on the same questions, in points, ± half its 95 % CI;"
+        f" {APART} told apart, {ALIKE} not (Holm over {pairs}{where}, 5 %). MDD: the smallest true lead"
+        " that a single comparison finds with 80 % power."
     )
 
 

@@ -97,6 +97,17 @@ def rankings(
     )
 
 
+def places(grid: Grid, models: Sequence[str], column: Column) -> dict[str, tuple[int, int]]:
+    """The 95 % rank interval of each of these models among them; empty where nothing can be resampled."""
+    rows = [grid.models.index(model) for model in models]
+    if not rows or any(estimate(grid.values[row], grid.layout, column).se is None for row in rows):
+        return {}
+    lows, highs = _rank_intervals(
+        totals(grid.values[rows], grid.layout, column, resamples(grid.layout))
+    )
+    return dict(zip(models, zip(lows, highs, strict=True), strict=True))
+
+
 class _Draft:
     """One column before its p values are corrected."""
 
