@@ -10,6 +10,7 @@ import pytest
 
 from data.answers import read_answers
 from engine.cells import width
+from tests.inside import Inside
 
 if TYPE_CHECKING:
     from tests.conftest import Ended, Program
@@ -23,7 +24,8 @@ def sweep(
     name: str, judges: dict[str, str], *, models: tuple[str, ...] = (), benchmark: str = "mini"
 ) -> str:
     """A sweep on the embedded simulator; judges by name and the model that plays them."""
-    parts = [f'name = "{name}"\nbenchmark = "{benchmark}"\n[providers.simulated]']
+    parts = [f'name = "{name}"\nbenchmark = "{benchmark}"\n[providers.simulated]\nrpm = 600000']
+    parts += ["[providers.simulated.simulator]\nlatency_s = 0.01"]
     parts += [f'[[models]]\nname = "{m}"\nprovider = "simulated"\nmodel = "{m}"' for m in models]
     parts += [
         f'[[judges]]\nname = "{name}"\nprovider = "simulated"\nmodel = "{model}"'
@@ -45,11 +47,17 @@ def told(program: Program, *words: str | Path) -> dict[str, Any]:
     return found
 
 
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    """Reads in this process."""
+    return Inside(tmp_path)
+
+
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory, program_in: type[Program]) -> Program:
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Program:
     """`first`: three models, two judges. `later`: the same answers by another judge of the name `j`,
     `cached`: by the same one, from the cache."""
-    program = program_in(tmp_path_factory.mktemp("agree"))
+    program = Inside(tmp_path_factory.mktemp("agree"))
     program.env["COLUMNS"] = "80"
     judges = {"j": "gpt-4-0613", "k": "CritiqueLLM"}
     texts = {

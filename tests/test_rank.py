@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from engine.cells import inert, width
 from engine.reports.plain import NAME_MIN, Heading, grid_lines, paragraph
 from tests.conftest import ROOT, Ended, Program
+from tests.inside import Inside
 
 HOSTILE = "[/red]{x}坏％s"
 MODELS = ("gpt-4-1106-preview", "gpt-4-0613", "chatglm3-6b", "baichuan2-7b-chat")
@@ -23,8 +25,8 @@ def sweep(
     """Simulated, with the noise of seeds: repeats differ."""
     parts = [
         'name = "s"\nbenchmark = "mini"\nrepeats = 2\nsend_seed = true',
-        "[providers.simulated]\nrpm = 60000\nconcurrency = 64",
-        f"[providers.simulated.simulator]\nlatency_s = 0.2\n{more}",
+        "[providers.simulated]\nrpm = 600000\nconcurrency = 64",
+        f"[providers.simulated.simulator]\nlatency_s = 0.01\n{more}",
         *(
             f'[[models]]\nname = {json.dumps(m)}\nprovider = "simulated"\nmodel = "m{i}"'
             for i, m in enumerate(models)
@@ -41,10 +43,16 @@ def sweep(
     return text
 
 
+@pytest.fixture
+def program(tmp_path: Path) -> Program:
+    """Reads in this process."""
+    return Inside(tmp_path)
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, program_in: type[Program]) -> Program:
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Program:
     """A finished run of four models and three judges."""
-    program = program_in(tmp_path_factory.mktemp("rank"))
+    program = Inside(tmp_path_factory.mktemp("rank"))
     (program.folder / "s.toml").write_text(
         sweep(more="refusal_rate = 0.01\nmalformed_verdict_rate = 0.05")
     )
@@ -262,20 +270,73 @@ def test_a_run_without_judges_and_a_panel_of_one_are_refused(program: Program) -
     refused(program.run("rank", "t", "--judge", "panel"), "a panel needs two judges")
 
 
-def test_a_run_of_pairs_says_where_its_wins_are(program: Program) -> None:
-    """No empty table, no traceback; CSV has the wins, AlignBench's format has only the answers."""
+def test_a_run_of_pairs_is_ranked_by_wins(program: Program) -> None:
+    """All commands tell the same rates; AlignBench's format has only the answers."""
     text = sweep(judges=JUDGES[:1]).replace('"alignsweep"', '"alignsweep-pairs"')
-    (program.folder / "s.toml").write_text(text.replace("repeats = 2", ""))
-    assert program.run("run", "s.toml", "--progress", "none", "--limit", "2").code == 0
-    refused(program.run("rank", "s"), "pairs of answers", "alignsweep report")
-    refused(program.run("compare", "s", *MODELS[:2]), "pairs of answers")
+    (program.folder / "s.toml").write_text(text)
+    assert program.run("run", "s.toml", "--progress", "none").code == 0
+    out = narrow(program, "rank", "s").out
+    assert "mini by gpt-4-0613 (simulated), pair by pair: 4 models, 72 questions" in out
+    assert "Neighbours told apart" in out
+    assert "inconsistent (another verdict when turned)" in " ".join(out.split())
+    told = json.loads(program.run("rank", "s", "--json").out)
+    assert told["judges"] == []
+    [judge] = told["pairwise"]
+    [ranking] = judge["rankings"]
+    report = json.loads(program.run("report", "s", "--format", "json").out)
+    rates = {row["model"]: row for row in report["duels"][0]["rows"]}
+    for standing in ranking["standings"]:
+        row, guess = rates[standing["model"]], standing["estimate"]
+        assert guess["value"] == pytest.approx(100 * row["adjusted_win_rate"])
+        ends = row["interval_percent"]
+        assert (ends["low"], ends["high"]) == pytest.approx((guess["low"], guess["high"]))
+        assert (ends["rank_low"], ends["rank_high"]) == (
+            standing["rank_low"],
+            standing["rank_high"],
+        )
     lines = program.run("report", "s", "--format", "csv").out.splitlines()
     assert len(lines) == 1 + len(MODELS)
-    assert "win_rate_adjusted" in lines[0]
+    assert lines[0].endswith("adjusted_low,adjusted_high,rank_low,rank_high")
+    program.env["COLUMNS"] = "80"
+    shown = program.run("report", "s").out.splitlines()
+    assert any("95 % CI" in line and width(line) <= 80 for line in shown)
+    assert "95 % CI" in program.run("report", "s", "--format", "md").out
+    rated = narrow(program, "rank", "s", "--by", "rating").out
+    assert "equal style" in rated
+    assert "Ties and inconsistent games count half a win" in " ".join(rated.split())
+    assert narrow(program, "rank", "s", "--by", "category").out.count("rank  model") == 8
     exported = program.run("export", "s", "--alignbench")
     assert exported.code == 0, exported
     assert len(exported.out.splitlines()) == len(MODELS)
     assert "compares two answers" in exported.err
+
+
+def test_two_models_of_a_run_of_pairs_are_compared(program: Program) -> None:
+    """By their own games where they met, through the baseline where they did not."""
+    text = sweep(judges=JUDGES[:2]).replace('"alignsweep"', '"alignsweep-pairs"')
+    baseline = f'baseline = "{MODELS[2]}"\n'
+    (program.folder / "s.toml").write_text(f"{text}\n{baseline}")
+    assert program.run("run", "s.toml", "--progress", "none").code == 0
+    out = narrow(program, "compare", "s", MODELS[0], MODELS[3]).out
+    assert "against each other, a draw is half a win" in out
+    assert f"{MODELS[0]} beats {MODELS[3]}: it wins" in out
+    assert "equal length" in out
+    assert f"each against {MODELS[2]}, a draw is half a win" in out
+    assert f"is better than {MODELS[3]}:" in out
+    assert f"more in win % against {MODELS[2]}" in " ".join(out.split())
+    words = ("compare", "s", MODELS[0], MODELS[2], "--judge", JUDGES[1], "--json")
+    [direct] = json.loads(program.run(*words).out)["judges"]
+    ranked = json.loads(program.run("rank", "s", "--judge", JUDGES[1], "--json").out)
+    [one] = [
+        s for s in ranked["pairwise"][0]["rankings"][0]["standings"] if s["model"] == MODELS[0]
+    ]
+    assert direct["lines"][0]["mean_a"] == pytest.approx(one["estimate"]["value"])
+    [fixed] = [
+        s for s in ranked["pairwise"][0]["rankings"][0]["standings"] if s["model"] == MODELS[2]
+    ]
+    assert fixed["estimate"]["value"] == 50
+    assert "baseline" in narrow(program, "rank", "s", "--judge", JUDGES[1]).out
+    refused(program.run("rank", "s", "--judge", "panel"), "judges that score single answers")
 
 
 def test_judges_on_different_scales_or_policies_are_no_panel(program: Program) -> None:
