@@ -118,6 +118,33 @@ def test_judges_of_a_run_stand_beside_humans_and_baselines(runs: Program) -> Non
     )
 
 
+def test_rubrics_stand_side_by_side_with_tests_between_them(runs: Program) -> None:
+    """The judge whose scores the humans copied is nearer to them, and the table says so."""
+    words = ("agree", "first", "--human", "human.csv", "--rubrics")
+    shown = done(runs, *words).out
+    assert "rubrics (simulated) against humans (mini; human.csv)" in shown
+    assert "By item r: k is nearer to people than j." in shown
+    assert "length, 1 to 10" in shown
+    assert shown.rstrip("\n").endswith(SIMULATED)
+    assert max(width(line) for line in shown.splitlines()) <= 80
+    found = told(runs, *words)
+    assert found["kind"] == "rubrics"
+    rows = {row["name"]: row for row in found["comparison"]["rows"]}
+    alone = {
+        own["name"]: own["predictors"][0]["item"]["pearson"]["value"]
+        for own in told(runs, "agree", "first", "--human", "human.csv")["judges"]
+    }
+    for name in ("j", "k"):
+        assert rows[name]["measures"][0]["value"] == pytest.approx(alone[name])
+    [difference] = found["comparison"]["differences"]
+    assert (difference["first"], difference["second"]) == ("j", "k")
+    assert difference["measures"][0]["high"] < 0
+    assert difference["p_holm"][0] < 0.05
+    one = runs.run("agree", "first", "--human", "human.csv", "--rubrics", "--judge", "j")
+    assert one.code == 2
+    assert "it takes two" in one.err
+
+
 def test_the_same_input_gives_the_same_bytes(runs: Program) -> None:
     """Chance comes from the data, so two people see the same intervals."""
     words = ("agree", "first", "--human", "human.csv", "--judge", "k", "--json")

@@ -130,3 +130,15 @@ def test_too_few_clusters_have_no_interval() -> None:
     assert (found.value, found.low, found.high) == (2.0, None, None)
     assert RESAMPLES >= 1000
     assert seed_of([1, "a"]) != seed_of([1, "b"])
+
+
+def test_over_two_models_a_correlation_says_nothing() -> None:
+    """It is 1 or -1 whatever the judge is worth, so it is not told."""
+    pairs = [
+        Pair(q, m, float(i + j), float(2 * i + j))
+        for i, q in enumerate("abcdef")
+        for j, m in enumerate("xy")
+    ]
+    found = system_level(sample(pairs))
+    assert found.pearson.value is None
+    assert found.spearman.why == "2 models: a correlation takes 3 at least, better many more"

@@ -49,9 +49,23 @@ def bootstrap(statistic: Statistic, clusters: int, *, seed: int, rows: int = 0) 
     """One 95 % interval for each number that `statistic` gives; `rows`: of what it multiplies out."""
     if clusters < MIN_CLUSTERS:
         return [Interval() for _ in statistic(np.ones((1, clusters)))[0]]
+    found = resampled(statistic, clusters, seed=seed, rows=rows)
+    return [interval_of(column) for column in found.T]
+
+
+def resampled(statistic: Statistic, clusters: int, *, seed: int, rows: int = 0) -> Array:
+    """What `statistic` gives for each resample, a row each."""
     at_once = max(1, _AT_ONCE // max(rows, clusters))
-    found = np.concatenate([statistic(drawn) for drawn in _draws(clusters, seed, at_once)])
-    return [_interval(column) for column in found.T]
+    return np.concatenate([statistic(drawn) for drawn in _draws(clusters, seed, at_once)])
+
+
+def interval_of(values: Array) -> Interval:
+    """The middle 95 % of a statistic over resamples; neither end where it often does not exist."""
+    kept = values[~np.isnan(values)]
+    if len(kept) < MIN_DEFINED * len(values):
+        return Interval()
+    low, high = np.quantile(kept, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(low), float(high))
 
 
 def estimates(
@@ -77,11 +91,3 @@ def _draws(clusters: int, seed: int, at_once: int) -> Iterator[Array]:
         flat = (drawn + np.arange(size)[:, None] * clusters).ravel()
         counts = np.bincount(flat, minlength=size * clusters)
         yield counts.reshape(size, clusters).astype(np.float64)
-
-
-def _interval(values: Array) -> Interval:
-    kept = values[~np.isnan(values)]
-    if len(kept) < MIN_DEFINED * len(values):
-        return Interval()
-    low, high = np.quantile(kept, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(low), float(high))

@@ -30,6 +30,9 @@ from engine.agreement.estimate import Estimate, undefined
 from engine.agreement.intervals import estimates
 from engine.agreement.sample import Sample
 
+FEW_MODELS = 3
+"""Over two models every correlation is 1 or -1, whatever the judge: it takes so many."""
+
 
 class Correlations(Struct, frozen=True):
     """The three coefficients at one level."""
@@ -72,19 +75,32 @@ def item_level(sample: Sample) -> Correlations:
 def system_level(sample: Sample) -> Correlations:
     """Over the models' means. A resample without any answer of some model counts as undefined."""
     kinds = len(sample.models)
-    x, y = (means[0] for means in _model_means(sample, np.ones((1, sample.questions))))
+    x, y = (means[0] for means in model_means(sample, np.ones((1, sample.questions))))
     if why := why_undefined(x, y, sample.names):
         return _none(why.replace("score to all", "mean to all models"), kinds)
+    if kinds < FEW_MODELS:
+        return _none(
+            f"{kinds} models: a correlation takes {FEW_MODELS} at least, better many more", kinds
+        )
 
     return Correlations(
         *estimates(
-            lambda drawn: rowwise(*_model_means(sample, drawn)),
+            lambda drawn: rowwise(*model_means(sample, drawn)),
             sample.questions,
             seed=sample.seed,
             rows=max(len(sample), kinds**2),
             n=kinds,
         )
     )
+
+
+def within_questions(sample: Sample) -> Array:
+    """questions x (r, rho, tau-b) within each; NaN where a question has none."""
+    found = np.full((sample.questions, 3), np.nan)
+    for members in _members(sample.question):
+        own = coefficients(sample.x[members], sample.y[members])
+        found[sample.question[members[0]]] = _row(own)
+    return found
 
 
 def text_level(sample: Sample) -> TextLevel:
@@ -130,7 +146,7 @@ def _row(found: Coefficients) -> tuple[float, float, float]:
     return r, rho, tau
 
 
-def _model_means(sample: Sample, drawn: Array) -> tuple[Array, Array]:
+def model_means(sample: Sample, drawn: Array) -> tuple[Array, Array]:
     """Each model's mean x and mean y, a row a resample; NaN where it was not drawn. Rounded, so that
     equal means are equal whatever the order of adding."""
     kinds = len(sample.models)

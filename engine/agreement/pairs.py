@@ -63,12 +63,18 @@ def mirrored(label: Label | None) -> Label | None:
 
 def pair_agreement(sample: Sample, *, tie_width: float = 0.0) -> PairAgreement:
     """Over all pairs of answers to one question: does x order them as y does?"""
+    counts = pair_counts(sample, tie_width=tie_width)
+    return _agreement(counts, sample.seed, "no question has two answers to compare")
+
+
+def pair_counts(sample: Sample, *, tie_width: float = 0.0) -> Array:
+    """questions x (pairs, same verdict, pairs without a tie, same verdict among those)."""
     counts = np.zeros((sample.questions, _COLUMNS))
     for question in range(sample.questions):
         members = np.flatnonzero(sample.question == question)
         x, y = (_signs(column[members], tie_width) for column in (sample.x, sample.y))
         counts[question] = _counted(x, y)
-    return _agreement(counts, sample.seed, "no question has two answers to compare")
+    return counts
 
 
 def label_agreement(

@@ -22,6 +22,7 @@ DRIFTED = 3
 """Exit code of an alarm."""
 _HOW = """\
 agree RUN --human FILE            a run's judges against human scores or labels
+  agree RUN --human FILE --rubrics  the judges side by side: which rubric is best
   agree RUN --judge A --judge B     two judges of a run
   agree RUN_A RUN_B --canary        the same answers judged again, later
   agree --human FILE --baselines    what judges that read nothing get on a human file
@@ -49,6 +50,10 @@ def agree(
     baselines: Annotated[
         bool, typer.Option("--baselines", help="Only the baselines, on the human file alone.")
     ] = False,
+    rubrics: Annotated[
+        bool,
+        typer.Option("--rubrics", help="The judges (rubrics) of a run side by side, with tests."),
+    ] = False,
     leaderboards: Annotated[
         str | None,
         typer.Option("--leaderboards", help="Published tables: `alignbench`, or a JSON file."),
@@ -75,6 +80,9 @@ def agree(
     elif baselines:
         _need(human is not None and not names and not judges)
         _baselines(_human(human), as_json)
+    elif rubrics:
+        _need(len(names) == 1 and human is not None)
+        _rubrics(names[0], _human(human), judges, as_json)
     elif human is not None:
         _need(len(names) == 1)
         _against_human(names[0], human, judges, as_json)
@@ -83,7 +91,7 @@ def agree(
         _judges(names[0], judges, as_json)
 
 
-# --- one of five -------------------------------------------------------------------------------
+# --- one of six --------------------------------------------------------------------------------
 
 
 def _against_human(name: str, human: Path, judges: tuple[str, ...], as_json: bool) -> None:
@@ -126,6 +134,43 @@ def _against_human(name: str, human: Path, judges: tuple[str, ...], as_json: boo
             ],
             simulated=simulated,
         )
+
+
+def _rubrics(name: str, file: HumanFile, judges: tuple[str, ...], as_json: bool) -> None:
+    from engine.agreement.joined import Desk
+    from engine.agreement.rubrics import compare_rubrics
+    from engine.agreement.run_scores import is_simulated, judge_of, judged_answers
+    from engine.reports.agreement import left_out_line
+    from engine.reports.rubrics import rubric_lines
+
+    run = _run(name)
+    if file.pairs:
+        raise ConfigError(
+            "these are labels of pairs; rubrics are compared on scores",
+            where=file.path,
+            how="alignsweep agree RUN --human FILE tells each judge's agreement with labels",
+        )
+    chosen = [judge_of(run, judge) for judge in dict.fromkeys(judges)]
+    chosen = chosen or [judge for judge in run.sweep.judges if not judge.pairwise]
+    if len(chosen) < 2:
+        raise ConfigError(
+            f"{printable(run.sweep.name)} has {len(chosen)} judge of single answers; it takes two",
+            where="--rubrics",
+            how='add [[judges]] with other rubrics, such as rubric = "general" and "rules"',
+        )
+    scored, left_out = Desk(run, judged_answers(run)).scores(file)
+    found = compare_rubrics([(judge.name, judge.rubric) for judge in chosen], scored)
+    simulated = is_simulated(run)
+    if as_json:
+        body = {**_told_run(run), **_told_file(file), "left_out": left_out, "comparison": found}
+        _print_json("rubrics", simulated, body)
+        return
+    title = (
+        f"rubrics{_mark(simulated)} against humans ({printable(run.sweep.benchmark)}; {file.path})"
+    )
+    _say(
+        [title, *filter(None, [left_out_line(left_out)]), *rubric_lines(found)], simulated=simulated
+    )
 
 
 def _judges(name: str, judges: tuple[str, ...], as_json: bool) -> None:
