@@ -20,6 +20,7 @@ from data.schema import (
     Verdict,
 )
 from engine.audit import Audit, Tendency, audit, family_of
+from engine.cells import width
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -225,6 +226,7 @@ def test_anchors_are_judged_like_a_models_answers_and_audited(program: Program) 
     assert "reference" in shown.out
     assert "empty" in shown.out
     assert "expected 1 to 2" in shown.out
+    assert max(width(line) for line in shown.out.splitlines()) <= 80
     assert "Everything here is simulated" in shown.out
     assert program.run("audit", "nobody").code == 2
     assert program.run("data", "anchors", "nobody").code == 2

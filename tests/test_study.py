@@ -271,6 +271,9 @@ def test_a_study_goes_out_and_comes_back(judged: Program) -> None:
     """Sheets for two, blind to both judges' names; one prefers the first judge, one the left side."""
     made = judged.run("explain-study", "write", "s", *PAIR, "--out", "st", "--annotators", "2")
     assert made.code == 0, made
+    blank = judged.run("explain-study", "read", "st")
+    assert blank.code == 0, blank
+    assert blank.out.startswith("nothing to count yet: no verdict in 2 sheets")
     folder = judged.folder / "st"
     assert {p.name for p in folder.iterdir()} == {
         *("key.json", "instructions.txt", "sheet-1.csv", "sheet-2.csv")

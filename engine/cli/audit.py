@@ -10,6 +10,8 @@ from data.text import printable
 from engine.cli import options as flags
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from engine.audit import Audit, Tendency
 
 HEADS = {
@@ -48,28 +50,45 @@ def audit(
 
 
 def _print(found: Audit) -> None:
-    typer.echo("what is odd")
+    from engine.reports.estimates import wrapped
+
+    for line in wrapped(_lines(found)):
+        typer.echo(line)
+
+
+def _lines(found: Audit) -> Iterator[str]:
+    from engine.cells import cut, inert
+    from engine.reports.estimates import COLUMNS
+
+    yield "what is odd"
     for finding in found.findings:
         share = f" ({100 * finding.count / finding.of:.1f} %)" if finding.of else ""
-        typer.echo(f"  {finding.count:>7,} of {finding.of:>7,}{share:<10} {finding.what}")
+        yield f"  {finding.count:>7,} of {finding.of:>7,}{share:<10} {finding.what}"
         for example in finding.examples:
-            typer.echo(f"          {printable(example, 100)}")
+            yield f"          {cut(inert(example), COLUMNS - 10)}"
     for kind, head in HEADS.items():
         mine = [t for t in found.tendencies if t.kind == kind]
+        about = {t.what.partition(" (")[0] for t in mine}
+        shared = about.pop() if kind != "anchor" and len(about) == 1 else ""
         if mine:
-            typer.echo(f"\n{head}")
+            yield ""
+            yield f"{head}: {inert(shared)}" if shared else head
         for tendency in mine:
-            typer.echo(f"  {_line(tendency)}")
+            yield f"  {_line(tendency, shared)}"
     if not any(t.kind == "anchor" for t in found.tendencies):
-        typer.echo("\nno anchors were judged: `alignsweep data anchors` makes them")
+        yield ""
+        yield "no anchors were judged: `alignsweep data anchors` makes them"
 
 
-def _line(tendency: Tendency) -> str:
+def _line(tendency: Tendency, shared: str) -> str:
+    """Judge, figure, and what it is a figure of, as far as the head has not said so."""
+    from engine.cells import fit, inert
+
     value = "–" if tendency.value is None else f"{tendency.value:+.2f}"
     if tendency.kind == "anchor":
         value = value.removeprefix("+")
     error = "" if tendency.error is None else f" ± {tendency.error:.2f}"
-    n = f"  (n = {tendency.n:,})" if tendency.n else ""
-    note = f"  {tendency.note}" if tendency.note else ""
-    figures = f"{value}{error}{n}{note}"
-    return f"{printable(tendency.judge, 30):<20} {figures}   {printable(tendency.what)}"
+    n = f"(n = {tendency.n:,})" if tendency.n else ""
+    what = inert(tendency.what.removeprefix(shared).strip())
+    parts = [f"{fit(inert(tendency.judge), 20)} {value}{error}", n, what, tendency.note]
+    return "  ".join(filter(None, parts))

@@ -96,6 +96,16 @@ def read(
     if as_json:
         _print_json(key, found, left, decided)
         return
+    if not choices:
+        blank = "1 sheet" if len(paths) == 1 else f"{len(paths)} sheets"
+        typer.echo(
+            f"nothing to count yet: no verdict in {blank} ({key.cases} answers,"
+            f" {key.annotators} annotators)"
+        )
+        typer.echo(
+            "annotators write 甲, 乙 or 平 into a cell for each aspect; see instructions.txt"
+        )
+        return
     _say(key, found)
     if decided:
         typer.echo(f"  the left side won {left} of {decided} decided (half is expected)")
