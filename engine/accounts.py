@@ -23,6 +23,7 @@ from engine.events import AccountView
 from engine.judging import Case
 from engine.limits import Limits, Need, Permit, Source
 from engine.meter import Meter
+from engine.remedies import in_short
 from engine.retry import Tries
 from providers.ratelimits import LimitSeen, limits_in
 from providers.wire import Endpoint, HttpReply, HttpRequest, Provider, Transport
@@ -147,6 +148,7 @@ class Account:
         self, pool: Pool, spec: ProviderSpec, endpoint: Endpoint, transport: Transport
     ) -> None:
         self.pool, self.name, self.places = pool, spec.name, spec.concurrency
+        self._spec = spec
         self.limits = Limits(
             rpm=spec.rpm,
             concurrency=spec.concurrency,
@@ -301,7 +303,13 @@ class Account:
             bound_s=bound.seconds if bound else None,
             bound_by=bound.constraint if bound else "",
             limits_changed=self.meter.changed(limits),
+            remedy=self._remedy(),
         )
+
+    def _remedy(self) -> str:
+        """What its user can do about an account that has stopped."""
+        error = self.stopped
+        return in_short(error.kind, error.status, self._spec) if error else ""
 
 
 def _blotted(reply: HttpReply, key: str) -> HttpReply:

@@ -32,7 +32,7 @@ from engine.budget import Statistics
 from engine.client import Client
 from engine.config import Loaded
 from engine.control import control_socket
-from engine.events import Event, Listener, Noted, Planned, Progress, Stopped
+from engine.events import Event, JudgePlanned, Listener, Noted, Planned, Progress, Stopped
 from engine.keys import endpoint_of
 from engine.plan import JUDGEABLE, Ledger, Plan, State
 from engine.purse import Party, Purse, Spent, purse_for
@@ -154,6 +154,8 @@ async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome
         pools = await _pools(loaded, options, outside, stack)
         for planned in _planned(run.plan, run.ledger, options):
             tell(planned)
+        for judge in _judges_planned(run.plan, run.ledger, options):
+            tell(judge)
         session = Session(
             run,
             options,
@@ -323,6 +325,20 @@ def _planned(plan: Plan, ledger: Ledger, options: Options) -> list[Planned]:
             )
         )
     return rows
+
+
+def _judges_planned(plan: Plan, ledger: Ledger, options: Options) -> list[JudgePlanned]:
+    """Each judge's share of this session, and what of it is done already."""
+    chosen = list(plan.answer_numbers(options.selection.models, options.selection.items))
+    hopeless = ledger.hopeless()
+    wanted, done = Counter[int](), Counter[int]()
+    for number in judgments_wanted(plan, ledger, options, chosen):
+        if number not in hopeless:
+            judge = plan.judge_index(number)
+            wanted[judge] += 1
+            done[judge] += ledger.states[number] > State.FAILED
+    judges = enumerate(plan.sweep.judges)
+    return [JudgePlanned(j.name, wanted[i], done[i], j.provider) for i, j in judges if wanted[i]]
 
 
 # --- working -----------------------------------------------------------------------------------

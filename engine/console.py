@@ -1,86 +1,48 @@
 """The live view: paints Progress and nothing else.
 
-There are four ways to watch a run, and `choose` picks one. All of them write to stderr: stdout is
-for results.
+There are five ways to watch a run (`engine/modes.py`). All of them write to stderr: stdout is for
+results.
 
 - **full**: a picture on the alternate screen, from a daemon thread with a terminal of its own. The
   loop never waits for it: a terminal that stops reading blocks that thread alone, and leaving waits
   0.2 s at most. Only changed lines are sent; the last screen line stays free.
+- **inline**: six lines in place, painted by the same thread.
 - **plain** and **json**: lines appended, for logs, pipes and programs (`engine/narration.py`).
 - **none**.
 
-`show` runs whichever was chosen until it is cancelled.
+`show` runs whichever was chosen until it is cancelled. The screen is given back on leaving, on an
+exception, at exit, and while a shell holds the process (Ctrl-Z). After `kill -9` nobody can: `reset`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
-import queue
+import signal
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from typing import IO, TYPE_CHECKING, Literal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import IO, TYPE_CHECKING, Protocol
 
-from data.schema import Struct
 from engine import figures
 from engine.forecast import Forecast
-from engine.frame import Line, frame
-from engine.narration import JsonConsole, Latest, PlainConsole, Sleep, Write
+from engine.frame import compact, frame
+from engine.modes import Choice
+from engine.narration import JsonConsole, Latest, PlainConsole, Sleep
+from engine.outbox import LEAVE_S, Direct, Outbox
+from engine.spans import Line
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.segment import Segment
 
-Mode = Literal["auto", "full", "plain", "json", "none"]
 Clock = Callable[[float], str]
 
-MIN_COLUMNS, MIN_LINES = 60, 16
 REPAINT_S = 0.25
-LEAVE_S = 0.2
+INLINE_LINES = 7
 
-# --- choosing ----------------------------------------------------------------------------------
-
-
-class Choice(Struct, frozen=True):
-    """How a run is shown."""
-
-    mode: Literal["full", "plain", "json", "none"]
-    colour: bool = False
-    ascii_only: bool = False
-
-
-def choose(
-    mode: Mode, *, stream: IO[str], env: Mapping[str, str], ascii_only: bool = False
-) -> Choice:
-    """What `mode` comes to on this stream: `auto` is full on a real terminal of 60 x 16 or more.
-
-    A library's own idea of a terminal is not asked: FORCE_COLOR makes some call a pipe one.
-    """
-    encoding = (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "")
-    narrow = ascii_only or encoding not in {"utf8", "utf8sig"}
-    colour = not env.get("NO_COLOR")
-    if mode == "auto":
-        mode = "full" if _paintable(stream, env) else "plain"
-    if mode == "full" and not _isatty(stream):
-        mode = "plain"
-    return Choice(mode, colour and mode == "full", narrow)
-
-
-def _paintable(stream: IO[str], env: Mapping[str, str]) -> bool:
-    if not _isatty(stream) or env.get("TERM", "") in {"", "dumb"} or env.get("CI"):
-        return False
-    try:
-        size = os.get_terminal_size(stream.fileno())
-    except (OSError, ValueError):
-        return False
-    return size.columns >= MIN_COLUMNS and size.lines >= MIN_LINES
-
-
-def _isatty(stream: IO[str]) -> bool:
-    try:
-        return os.isatty(stream.fileno())
-    except (OSError, ValueError, AttributeError):
-        return False
+# --- public ------------------------------------------------------------------------------------
 
 
 async def show(
@@ -92,32 +54,44 @@ async def show(
     clock: Clock = figures.run_clock,
 ) -> None:
     """Show a run until cancelled, then leave the stream as found. `clock` writes loop time."""
-    if choice.mode == "full":
-        with LiveConsole(
+    if choice.mode in ("full", "inline"):
+        live = LiveConsole(
             latest,
             stream.fileno(),
             clock=clock,
             colour=choice.colour,
             ascii_only=choice.ascii_only,
-        ):
+            encoding=choice.encoding,
+            inline=choice.mode == "inline",
+        )
+        with live, _job_control(live):
             while True:
                 await sleep(3600.0)
     elif choice.mode == "plain":
-        with _Outbox(stream) as out:
-            await PlainConsole(latest, out.put, clock=clock).run(sleep)
+        with Outbox(stream) as out:
+            plain = PlainConsole(
+                latest, out.put, clock=clock, colour=choice.colour, annotated=choice.annotated
+            )
+            await plain.run(sleep)
     elif choice.mode == "json":
-        with _Outbox(stream) as out:
+        with Outbox(stream) as out:
             await JsonConsole(latest, out.put).run(sleep)
     else:
         while True:
             await sleep(3600.0)
 
 
-# --- full --------------------------------------------------------------------------------------
+def give_back() -> None:
+    """Give back whatever screen is painted on: before a process leaves at once."""
+    for live in tuple(_LIVE):
+        live.leave()
+
+
+# --- the thread --------------------------------------------------------------------------------
 
 
 class LiveConsole:
-    """The picture on the alternate screen, sampled four times a second.
+    """The picture on the alternate screen or in place, sampled four times a second.
 
     `latest` is called from the painting thread and must only hand out a finished Progress. Entering
     and leaving never block; the screen is given back on leaving, on an exception and at exit.
@@ -131,23 +105,35 @@ class LiveConsole:
         clock: Clock = figures.run_clock,
         colour: bool = True,
         ascii_only: bool = False,
+        encoding: str = "utf-8",
+        inline: bool = False,
     ) -> None:
         self._latest, self._fd, self._clock = latest, fd, clock
-        self._colour, self._ascii = colour, ascii_only
+        self._colour, self._inline = colour, inline
+        self._ascii, self._encoding = ascii_only, encoding
+        self._forecast = Forecast()
         self._stop, self._dirty = threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
         self.frames = 0
         """Pictures painted so far."""
 
     def __enter__(self) -> LiveConsole:
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._run, name="console", daemon=True)
-        self._thread.start()
-        atexit.register(self.leave)
+        self.enter()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.leave()
+
+    def enter(self) -> None:
+        """Begin to paint; returns at once."""
+        self._stop = threading.Event()
+        painting = threading.Thread(
+            target=self._run, args=(self._stop,), name="console", daemon=True
+        )
+        self._thread = painting
+        painting.start()
+        _LIVE.add(self)
+        atexit.register(self.leave)
 
     def leave(self) -> None:
         """Stop painting and give the screen back, waiting 0.2 s at most; safe to call twice."""
@@ -155,59 +141,103 @@ class LiveConsole:
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join(LEAVE_S)
+            _LIVE.discard(self)
             atexit.unregister(self.leave)
 
     def repaint(self) -> None:
         """Forget what the screen shows: after SIGCONT, or when something else wrote to it."""
         self._dirty.set()
 
-    def _run(self) -> None:
+    def _run(self, stop: threading.Event) -> None:
         """The thread. A terminal that is gone ends the painting, never the run."""
+        kind = InlinePainter if self._inline else ScreenPainter
         with suppress(OSError):
-            painter = _Painter(self._fd, self._colour)
+            painter: _Painter = kind(self._fd, self._colour, self._encoding)
             painter.enter()
             try:
-                forecast = Forecast()
-                while not self._stop.is_set():
-                    self._paint(painter, forecast)
-                    self._stop.wait(REPAINT_S)
+                while not stop.is_set():
+                    self._paint(painter)
+                    stop.wait(REPAINT_S)
             finally:
                 painter.leave()
 
-    def _paint(self, painter: _Painter, forecast: Forecast) -> None:
+    def _paint(self, painter: _Painter) -> None:
         if self._dirty.is_set():
             self._dirty.clear()
             painter.forget()
         progress = self._latest()
-        columns, lines = os.get_terminal_size(self._fd)
-        picture = frame(
-            progress,
-            max(columns, 1),
-            max(lines, 2),
-            outlook=forecast.add(progress),
-            clock=self._clock,
-            ascii_only=self._ascii,
-        )
+        outlook = self._forecast.add(progress)
+        size = os.get_terminal_size(self._fd)
+        columns, lines = max(size.columns, 1), max(size.lines, 2)
+        if self._inline:
+            picture = compact(
+                progress,
+                max(columns - 1, 1),  # the last column free, so that no line wraps
+                min(lines, INLINE_LINES),
+                outlook=outlook,
+                ascii_only=self._ascii,
+                encoding=self._encoding,
+            )
+        else:
+            picture = frame(
+                progress,
+                columns,
+                lines,
+                outlook=outlook,
+                clock=self._clock,
+                ascii_only=self._ascii,
+                encoding=self._encoding,
+            )
         painter.paint(picture, columns, lines)
         self.frames += 1
 
 
-class _Painter:
-    """Puts lines on a screen, sending those that changed. Used by one thread."""
+_LIVE: set[LiveConsole] = set()
+"""Painting now: at most one in a program."""
 
-    def __init__(self, fd: int, colour: bool) -> None:
-        from rich.console import Console
 
-        self._console = Console(
-            file=_Direct(fd),  # type: ignore[arg-type]
-            force_terminal=True,
-            color_system="standard",
-            no_color=not colour,
-            legacy_windows=False,
-            highlight=False,
-            markup=False,
-            emoji=False,
-        )
+@contextmanager
+def _job_control(live: LiveConsole) -> Iterator[None]:
+    """Ctrl-Z gives the screen back, stops, and takes the screen again when the process goes on."""
+    loop = asyncio.get_running_loop()
+
+    def suspend() -> None:
+        live.leave()
+        loop.remove_signal_handler(signal.SIGTSTP)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        loop.add_signal_handler(signal.SIGTSTP, suspend)
+        live.enter()
+
+    try:
+        loop.add_signal_handler(signal.SIGTSTP, suspend)
+        loop.add_signal_handler(signal.SIGCONT, live.repaint)
+    except (NotImplementedError, ValueError, RuntimeError):
+        yield  # not the main thread, or a system without signals
+        return
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGTSTP)
+        loop.remove_signal_handler(signal.SIGCONT)
+
+
+# --- painters ----------------------------------------------------------------------------------
+
+
+class _Painter(Protocol):
+    """Puts lines on a terminal. Used by one thread."""
+
+    def enter(self) -> None: ...
+    def leave(self) -> None: ...
+    def forget(self) -> None: ...
+    def paint(self, picture: list[Line], columns: int, lines: int) -> None: ...
+
+
+class ScreenPainter:
+    """The alternate screen: the lines that changed go to where they stand."""
+
+    def __init__(self, fd: int, colour: bool, encoding: str = "utf-8") -> None:
+        self._console = _rich(fd, colour, encoding)
         self._shown: list[Line] = []
         self._size = (0, 0)
 
@@ -226,103 +256,72 @@ class _Painter:
         """One write per picture, so that a picture is never torn by another program's output."""
         from rich.control import Control
 
+        resized = self._size != (columns, lines)
+        if not resized and picture == self._shown:
+            return
         with self._console:
-            if self._size != (columns, lines):
+            if resized:
                 self._console.size = (columns, lines)
                 self._size, self._shown = (columns, lines), []
                 self._console.control(Control.clear())
             for y, line in enumerate(picture):
                 if y >= len(self._shown) or self._shown[y] != line:
-                    self._console.update_screen_lines([self._segments(line)], 0, y)
+                    self._console.update_screen_lines([_segments(line)], 0, y)
         self._shown = picture
 
-    @staticmethod
-    def _segments(line: Line) -> list[Segment]:
-        from rich.segment import Segment
-        from rich.style import Style
 
-        return [Segment(text, Style.parse(style)) for text, style in line]
+class InlinePainter:
+    """A few lines below what is there already, repainted in place. Resizing may leave debris."""
 
+    def __init__(self, fd: int, colour: bool, encoding: str = "utf-8") -> None:
+        self._console = _rich(fd, colour, encoding)
+        self._shown: list[Line] = []
 
-class _Direct:
-    """A text file on a descriptor without a buffer, so without a lock that exit could wait for."""
+    def enter(self) -> None:
+        self._console.show_cursor(False)
 
-    encoding = "utf-8"
+    def leave(self) -> None:
+        if self._shown:
+            self._console.file.write("\r\n")
+        self._shown = []
+        self._console.show_cursor(True)
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
+    def forget(self) -> None:
+        self._shown = []
 
-    def write(self, text: str) -> int:
-        self.send(text.encode(errors="replace"))
-        return len(text)
+    def paint(self, picture: list[Line], columns: int, lines: int) -> None:
+        """All lines or none: they are few."""
+        from rich.segment import Segment, Segments
 
-    def send(self, data: bytes) -> None:
-        """All of it, however long the other side takes."""
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(self._fd, rest) :]
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def isatty(self) -> bool:
-        return True
-
-
-# --- lines -------------------------------------------------------------------------------------
+        if picture == self._shown:
+            return
+        up = len(self._shown) - 1
+        back = f"\x1b[{up}A\r" if up > 0 else "\r"
+        spans = [Segment(f"{back}\x1b[J", None, [])]
+        for y, line in enumerate(picture):
+            spans += [*([Segment("\n")] if y else []), *_segments(line)]
+        self._console.size = (columns, lines)
+        self._console.print(Segments(spans), end="", soft_wrap=True)
+        self._shown = picture
 
 
-class _Outbox:
-    """Lines to a stream through a thread of their own, so that a reader who stops blocks nobody.
+def _rich(fd: int, colour: bool, encoding: str) -> Console:
+    from rich.console import Console
 
-    When a thousand wait, further ones are dropped and counted.
-    """
-
-    WAITING = 1000
-
-    def __init__(self, stream: IO[str]) -> None:
-        self._write = _writer(stream)
-        self._lines: queue.Queue[str | None] = queue.Queue(self.WAITING)
-        self._thread = threading.Thread(target=self._run, name="lines", daemon=True)
-        self.dropped = 0
-
-    def __enter__(self) -> _Outbox:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.put(None)
-        self._thread.join(LEAVE_S)
-
-    def put(self, text: str | None) -> None:
-        """Hand a line over; None is the last."""
-        try:
-            self._lines.put_nowait(text)
-        except queue.Full:
-            self.dropped += 1
-
-    def _run(self) -> None:
-        """The thread. A pipe that is gone ends the telling, never the run."""
-        with suppress(OSError, ValueError):
-            while (text := self._lines.get()) is not None:
-                self._write(text)
+    return Console(
+        file=Direct(fd, encoding),  # type: ignore[arg-type]
+        force_terminal=True,
+        color_system="standard",
+        no_color=not colour,
+        legacy_windows=False,
+        highlight=False,
+        markup=False,
+        emoji=False,
+    )
 
 
-def _writer(stream: IO[str]) -> Write:
-    """Past the stream's own buffer where it has a descriptor; what it cannot encode is escaped."""
-    encoding = getattr(stream, "encoding", None) or "utf-8"
-    try:
-        direct = _Direct(stream.fileno())
-    except (OSError, ValueError, AttributeError):
-        direct = None
+def _segments(line: Line) -> list[Segment]:
+    from rich.segment import Segment
+    from rich.style import Style
 
-    def write(text: str) -> None:
-        if direct is None:
-            stream.write(text)
-        else:
-            direct.send(text.encode(encoding, "backslashreplace"))
-
-    return write
+    return [Segment(text, Style.parse(style)) for text, style in line]

@@ -33,6 +33,15 @@ class Planned(Struct, frozen=True):
     """Of what is done already."""
 
 
+class JudgePlanned(Struct, frozen=True):
+    """Once per judge before work starts: how many judgments of its this session will see."""
+
+    judge: str
+    judgments: int
+    judgments_done: int = 0
+    account: str = ""
+
+
 class AnswerSaved(Struct, frozen=True):
     """An answer is durable. `cached`: from the response cache."""
 
@@ -57,6 +66,8 @@ class JudgmentSaved(Struct, frozen=True):
     usage: Usage | None = None
     latency_s: float = 0.0
     said: tuple[str, str, str] = ("", "", "")
+    asks: int = 1
+    """How often the judge was asked until a verdict could be read, or until it was given up."""
 
 
 class TrialFailed(Struct, frozen=True):
@@ -103,7 +114,17 @@ class Noted(Struct, frozen=True):
     level: Literal["info", "warning", "error"] = "info"
 
 
-Event = Planned | AnswerSaved | JudgmentSaved | TrialFailed | Retrying | Hedged | Stopped | Noted
+Event = (
+    Planned
+    | JudgePlanned
+    | AnswerSaved
+    | JudgmentSaved
+    | TrialFailed
+    | Retrying
+    | Hedged
+    | Stopped
+    | Noted
+)
 
 
 class Listener(Protocol):
@@ -133,6 +154,8 @@ class AccountView(Struct, frozen=True):
     bound_by: str = ""
     """The constraint that makes it, such as "requests/min 60"."""
     limits_changed: bool = False
+    remedy: str = ""
+    """Of an account that is stopped: what its user can do, such as "auth 401: check OPENAI_API_KEY"."""
 
 
 class ModelRow(Struct, frozen=True):
@@ -158,6 +181,13 @@ class ModelRow(Struct, frozen=True):
     """Of `failed`: answers, whose judgments can never come."""
     saved_ago_s: float | None = None
     """Seconds since this model's last result became durable in this session."""
+    cached: int = 0
+    """Of what is reused: results of the response cache; the others are the journal's."""
+    in_flight: int = 0
+    """Calls of this model itself, its judges' left out."""
+    p50_s: float | None = None
+    """Median and 95th percentile of its last answers' latencies; None: too few came."""
+    p95_s: float | None = None
 
 
 class JudgeRow(Struct, frozen=True):
@@ -167,6 +197,14 @@ class JudgeRow(Struct, frozen=True):
     done: int
     unscorable: int
     per_minute: float
+    account: str = ""
+    judgments: int = 0
+    """Planned for this session, those that earlier sessions did included; 0: not known."""
+    asked_again: int = 0
+    """Asks beyond the first, of verdicts that could not be read."""
+    in_flight: int = 0
+    reused: int = 0
+    """Of `done`: what was stored before."""
 
 
 class LogLine(Struct, frozen=True):
@@ -190,6 +228,12 @@ class MoneyView(Struct, frozen=True, kw_only=True):
     """Calls of unknown price, which no amount has."""
     by_party: dict[str, int] = {}
     """Booked, by the names of models and judges."""
+    reserved: int = 0
+    """The worst case of all calls in flight."""
+    unpriced_parties: int = 0
+    """Models and judges that have made calls of unknown price."""
+    waiting: int = 0
+    """Calls that wait for refunds of others, because the ceiling is near."""
 
 
 class Progress(Struct, frozen=True, kw_only=True):
@@ -220,6 +264,10 @@ class Progress(Struct, frozen=True, kw_only=True):
     """None: nobody keeps account of money."""
     served: tuple[Changed, ...] = ()
     """Who was served in several versions in this session; times are seconds since it began."""
+    history: tuple[int, ...] = ()
+    """Results of each past stretch of ten seconds, the oldest first."""
+    grace_s: float | None = None
+    """While stopping: seconds that calls in flight are still given."""
 
     @property
     def bound(self) -> AccountView | None:
@@ -244,3 +292,8 @@ class Progress(Struct, frozen=True, kw_only=True):
     @property
     def reused(self) -> int:
         return sum(m.answers_reused + m.judgments_reused for m in self.models)
+
+    @property
+    def cached(self) -> int:
+        """Of what is reused: what the response cache had."""
+        return sum(m.cached for m in self.models)

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable
 
-from engine.money import Amount, formatted
+from engine.money import NANO, Amount, formatted
 
 NONE = "–"
 MINUTE_S = 60.0
@@ -63,6 +63,12 @@ def rate(per_minute: float) -> str:
 def money(nano: int, currency: str = "") -> str:
     """`USD 1,234.56`; without a currency, `1,234.56`. What is less than a cent is not shown as nothing."""
     return formatted(Amount(nano, currency)).strip()
+
+
+def amounts(*nano: int) -> tuple[str, ...]:
+    """Amounts that stand together: `320`, `405`; with cents if the first is less than a hundred."""
+    whole = nano[0] >= 100 * NANO
+    return tuple(f"{round(n / NANO):,}" if whole else money(n) for n in nano)
 
 
 def limit(value: float | None) -> str:

@@ -1,25 +1,35 @@
-"""When will it end: a range, from what really happened in the last five minutes.
+"""When will it end, and what will it have cost: ranges, from what really happened lately.
 
-Samples Progress every ten seconds. Per model: what remains, divided by the quartiles of its recent
-rate; stored results are no rate. The run ends with its last model, so the whole is the model that
-takes longest, not remaining work over total rate. Too little data, or none lately, is no forecast:
-a dead run must not count down. Pure; time is `Progress.now_s`.
+Looks at Progress every ten seconds. Per model: what remains, divided by the quartiles of the rates of
+the last five minutes, in stretches of half a minute; stored results are no rate. Whether judging goes
+faster once all answers are there depends on who shares which limits, so the range holds both: the later
+of the two stages by itself, and all that remains at the pace of both together. The run ends with its
+last model: not remaining work over total rate. Too little data, or none lately, is no forecast: a dead
+run must not count down. Money: see `engine/costs.py`. Pure; time is `Progress.now_s`.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
+from itertools import pairwise
 
 from data.schema import Struct
+from engine.costs import Costs, Expected, quantile
 from engine.events import ModelRow, Progress
 
 SAMPLE_S = 10.0
-WINDOW_S = 300.0
+STRETCH = 3
+"""Samples that a rate is taken over."""
+KEPT = 30
+"""Samples in five minutes."""
 ENOUGH_S = 60.0
 ENOUGH_RESULTS = 30
 """In the whole run, before anything is said about its end."""
 ENOUGH_OF_ONE = 5
 """Of one model, before it takes part."""
+LEAST_SPREAD = 0.05
+"""However even the pace was, nobody knows the future better than that."""
 
 
 class Estimate(Struct, frozen=True):
@@ -37,14 +47,19 @@ class Outlook(Struct, frozen=True):
     """The model that ends last."""
     models: dict[str, Estimate] = {}
     left_out: int = 0
-    """Models with work left of which nothing can be said: stopped, standing, hardly begun."""
+    """Models with work left of which nothing can be said: standing, or hardly begun."""
+    stopped: int = 0
+    """Models with work left that will not be done in this session."""
+    money: Expected | None = None
+    """What the whole run will have cost; None: not known."""
 
 
 class Forecast:
     """Recent rates per model, and the outlook they give."""
 
     def __init__(self) -> None:
-        self._rates: dict[str, deque[float]] = {}
+        self._paces: dict[str, tuple[_Pace, _Pace, _Pace]] = {}
+        self._costs = Costs()
         self._sampled_s: float | None = None
 
     def add(self, progress: Progress) -> Outlook:
@@ -52,30 +67,79 @@ class Forecast:
         due = self._sampled_s is None or progress.now_s - self._sampled_s >= SAMPLE_S
         if due:
             self._sampled_s = progress.now_s
+            self._costs.look(progress)
             for row in progress.models:
-                length = int(WINDOW_S / SAMPLE_S)
-                self._rates.setdefault(row.name, deque(maxlen=length)).append(row.per_minute)
+                new = _Pace(), _Pace(), _Pace()
+                answers, judgments, both = self._paces.setdefault(row.name, new)
+                answers.look(progress.now_s, row.answers_done - row.answers_reused)
+                judgments.look(progress.now_s, row.judgments_done - row.judgments_reused)
+                both.look(progress.now_s, fresh(row))
         return self._outlook(progress)
 
     def _outlook(self, progress: Progress) -> Outlook:
+        gone = {account.name.partition("#")[0] for account in progress.accounts if account.stopped}
         open_rows = [row for row in progress.models if remaining(row)]
-        enough = progress.elapsed_s >= ENOUGH_S
-        models = {
-            row.name: self._estimate(row)
-            for row in open_rows
-            if enough and fresh(row) >= ENOUGH_OF_ONE and row.per_minute > 0 and not row.stopped
-        }
-        left_out = len(open_rows) - len(models)
-        if not models or sum(map(fresh, progress.models)) < ENOUGH_RESULTS:
-            return Outlook(models=models, left_out=left_out)
-        deciding = max(models, key=lambda name: models[name].high_s)
-        total = Estimate(max(e.low_s for e in models.values()), models[deciding].high_s)
-        return Outlook(total=total, deciding=deciding, models=models, left_out=left_out)
+        stopped = [row for row in open_rows if row.stopped or row.account in gone]
+        known: dict[str, Estimate] = {}
+        for row in open_rows:
+            estimate = None if row in stopped else self._estimate(row, progress)
+            if estimate is not None:
+                known[row.name] = estimate
+        left_out = len(open_rows) - len(stopped) - len(known)
+        money = self._costs.expected(progress)
+        few = sum(map(fresh, progress.models)) < ENOUGH_RESULTS
+        total, deciding = None, ""
+        if known and not few and progress.elapsed_s >= ENOUGH_S:
+            deciding = max(known, key=lambda name: known[name].high_s)
+            total = Estimate(max(e.low_s for e in known.values()), known[deciding].high_s)
+        shown = known if progress.elapsed_s >= ENOUGH_S else {}
+        return Outlook(total, deciding, shown, left_out, len(stopped), money)
 
-    def _estimate(self, row: ModelRow) -> Estimate:
-        rates = sorted(rate for rate in self._rates[row.name] if rate > 0) or [row.per_minute]
-        slow, fast = _quantile(rates, 0.25), _quantile(rates, 0.75)
-        return Estimate(remaining(row) / fast * 60.0, remaining(row) / slow * 60.0)
+    def _estimate(self, row: ModelRow, progress: Progress) -> Estimate | None:
+        """None: this model has hardly begun, or finished nothing for a minute."""
+        if fresh(row) < ENOUGH_OF_ONE or row.per_minute <= 0:
+            return None
+        answers = max(row.answers - row.answers_done - row.answers_failed, 0)
+        judgments = max(remaining(row) - answers, 0)
+        paces = self._paces[row.name]
+        ends = [
+            (left / fast, left / slow)
+            for left, pace in zip((answers, judgments), paces[:2], strict=True)
+            for slow, fast in (pace.quartiles,)
+            if left and fast
+        ]
+        slow, fast = paces[2].quartiles
+        if not fast:
+            slow = fast = row.per_minute / 60.0
+        if not ends:
+            ends = [(0.0, 0.0)]
+        low = min(max(end[0] for end in ends) or math.inf, (answers + judgments) / fast)
+        high = max(*(end[1] for end in ends), (answers + judgments) / slow)
+        return Estimate(low * (1 - LEAST_SPREAD), high * (1 + LEAST_SPREAD))
+
+
+class _Pace:
+    """How many a second, lately: the quartiles of stretches of half a minute."""
+
+    def __init__(self) -> None:
+        self._looks: deque[tuple[float, int]] = deque(maxlen=KEPT + 1)
+        self.quartiles = 0.0, 0.0
+
+    def look(self, now_s: float, count: int) -> None:
+        self._looks.append((now_s, count))
+        looks = list(self._looks)[::-1][::STRETCH][::-1]
+        if len(looks) < 2:
+            looks = list(self._looks)
+        rates = sorted(
+            (after - before) / (end - start)
+            for (start, before), (end, after) in pairwise(looks)
+            if after > before and end > start
+        )
+        if rates:
+            self.quartiles = quantile(rates, 0.25), quantile(rates, 0.75)
+
+
+# --- what is left ------------------------------------------------------------------------------
 
 
 def resolved(row: ModelRow) -> int:
@@ -99,11 +163,3 @@ def fresh(row: ModelRow) -> int:
     """Results of this session that were not stored before."""
     done = row.answers_done + row.judgments_done
     return done - row.answers_reused - row.judgments_reused
-
-
-def _quantile(ordered: list[float], share: float) -> float:
-    """Linear between neighbours, as statistics texts have it."""
-    place = share * (len(ordered) - 1)
-    below = int(place)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)

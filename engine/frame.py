@@ -1,9 +1,13 @@
 """The live picture as text: Progress and a size in, lines of exactly that width out. Pure.
 
-A line is a tuple of (text, style) spans; styles are the few words a terminal knows (`dim`, `bold
-red`) and only repeat what a glyph already says, so nothing is lost without colour. Rules: nothing
-ever wraps, rows stand in the sweep's order and never move, columns depend on the width alone, and
-what models or servers say has been made inert before it gets a place.
+    title      the run, how long it has been going, when it may end
+    totals     bar, counts, rate, sparkline; or, when nothing moves, the reason
+    models     one row each (`engine/frame_table.py`), with what each waits for (`engine/looks.py`)
+    money      spent, expected, ceiling; failed, reused, saved how long ago
+    judges, accounts, events       as many as there is room for
+
+Nothing ever wraps, and what models or servers say has been made inert before it gets a place. For
+screens too small for that, `compact` says the same in six lines.
 """
 
 from __future__ import annotations
@@ -13,22 +17,16 @@ from collections.abc import Callable, Sequence
 from data.schema import Struct
 from engine import figures
 from engine.cells import fit, inert, width
+from engine.costs import Expected
 from engine.events import AccountView, JudgeRow, LogLine, ModelRow, Progress
-from engine.forecast import Estimate, Outlook, remaining, resolved
+from engine.forecast import Outlook, resolved
+from engine.frame_table import ModelTable, bar
+from engine.looks import accounts_of, look_of, silence
+from engine.spans import Line, fitted, in_ascii, speakable
 
-Span = tuple[str, str]
-Line = tuple[Span, ...]
-
-STALLED_S = 120.0
-"""A model with calls in flight and nothing finished for so long is marked."""
-SILENT_S = 30.0
-"""When nothing at all finished for so long, the total bar gives way to the reason."""
 EVENTS = 8
-ENOUGH = 20
-"""A mean over fewer judgments tempts without telling."""
-
-ASCII = str.maketrans("━─×·▶◷✓✗–…≥", "#-x.>~+x-~>")
-"""One cell for one cell: what is drawn where East Asian ambiguous characters are wide."""
+SPARKS = " ▁▂▃▄▅▆▇█"
+Clock = Callable[[float], str]
 
 # --- public ------------------------------------------------------------------------------------
 
@@ -39,8 +37,9 @@ def frame(
     lines: int,
     *,
     outlook: Outlook | None = None,
-    clock: Callable[[float], str] = figures.run_clock,
+    clock: Clock = figures.run_clock,
     ascii_only: bool = False,
+    encoding: str = "utf-8",
 ) -> list[Line]:
     """The picture for a terminal of `columns` x `lines`: lines - 1 lines of `columns` cells each.
 
@@ -49,27 +48,62 @@ def frame(
     outlook = outlook or Outlook()
     room = max(lines - 1, 1)
     plan = _Rooms.plan(progress, room)
-    table = _Table(progress, columns, outlook)
+    table = ModelTable(progress, columns, outlook)
+    judges = [_judge(judge, progress, columns) for judge in progress.judges]
     body = [
         _title(progress, columns, outlook),
         _totals(progress, columns),
         table.head(),
         *table.rows(plan.rows),
         *_blank(plan.gap),
-        _footer(progress, columns),
+        _footer(progress, columns, outlook),
+        *_listed(judges, plan.judges, "judges"),
         *_listed([_account(a) for a in progress.accounts], plan.accounts, "accounts"),
-        *_listed([_judge(j) for j in progress.judges], plan.judges, "judges"),
         *_blank(plan.gap),
         *(_event(line, clock) for line in progress.log[: plan.events]),
     ]
-    fitted = [_fitted(line, columns) for line in body[:room]]
-    fitted += [_fitted((), columns)] * (room - len(fitted))
-    return [_ascii(line) for line in fitted] if ascii_only else fitted
+    body = body[:room] + _blank(room - len(body))
+    if progress.state == "stopping":
+        body[-1] = _stopping(progress)
+    return [_shown(line, columns, ascii_only, encoding) for line in body]
 
 
-def plain_text(line: Line) -> str:
-    """A line without its styles."""
-    return "".join(text for text, _ in line)
+def compact(
+    progress: Progress,
+    columns: int,
+    lines: int,
+    *,
+    outlook: Outlook | None = None,
+    ascii_only: bool = False,
+    encoding: str = "utf-8",
+) -> list[Line]:
+    """The same in six lines of `columns` cells, or as many as there are, the most telling first."""
+    outlook = outlook or Outlook()
+    mark = " [simulated]" if progress.simulated else ""
+    failed = f"  {figures.count(progress.failed)} failed" if progress.failed else ""
+    facts: list[Line] = [
+        ((f"{inert(progress.name)}{mark} {figures.span(progress.elapsed_s)}", "bold"),),
+        (*bar(progress.models, 8), (f" {_share_done(progress)}  eta {_eta(outlook, 0)}", "")),
+        ((silence(progress) or f"{_of(progress.models, 'answers')} answers", ""),),
+        (
+            (f"{_of(progress.models, 'judgments')} judged", ""),
+            (f" {figures.rate(progress.per_minute)}/min", ""),
+        ),
+        ((f"{_money(progress, outlook, short=True)}{failed}  {_saved(progress)}".strip(), ""),),
+        _most_urgent(progress),
+    ]
+    if progress.state == "stopping":
+        facts[-1] = _stopping(progress)
+    return [_shown(line, columns, ascii_only, encoding) for line in facts[: max(lines - 1, 1)]]
+
+
+def sparkline(history: Sequence[int], cells: int) -> str:
+    """The last stretches, the newest at the right, from zero to the highest of them."""
+    recent = history[-cells:]
+    top = max(recent, default=0)
+    steps = len(SPARKS) - 1
+    drawn = [SPARKS[-(-n * steps // top)] if top else SPARKS[1] for n in recent]
+    return "".join(drawn).rjust(cells)
 
 
 # --- what gets how many lines ------------------------------------------------------------------
@@ -86,56 +120,70 @@ class _Rooms(Struct, frozen=True):
 
     @staticmethod
     def plan(progress: Progress, room: int) -> _Rooms:
-        """Models first, then a few events, accounts, judges, air, more events."""
+        """Models first, then a few events, judges, accounts, air, more events."""
         left = max(room - 4, 1)
         events = min(2 if room >= 20 else 1, left - 1)
         rows = min(len(progress.models), left - events)
         left -= rows + events
+        judges = min(len(progress.judges), left)
+        left -= judges
         accounts = min(len(progress.accounts), left)
         left -= accounts
-        judges = min(len(progress.judges), left) if room >= 29 else 0
-        left -= judges
         gap = 1 if left >= 4 else 0
         more = min(left - 2 * gap, EVENTS - events)
         return _Rooms(rows, accounts, judges, events + more, gap)
 
 
-# --- header and footer -------------------------------------------------------------------------
+# --- header ------------------------------------------------------------------------------------
 
 
 def _title(progress: Progress, columns: int, outlook: Outlook) -> Line:
-    left = f"alignsweep  {inert(progress.name)}"
+    """The run's name is the last thing to be cut."""
+    name = inert(progress.name)
     mark = "  [simulated]" if progress.simulated else ""
     state = "" if progress.state == "running" else f"{progress.state}   "
     right = f"{state}{figures.span(progress.elapsed_s)} elapsed   eta {_eta(outlook, columns)}"
+    if columns < 72:
+        right = f"{state}{figures.span(progress.elapsed_s)}  eta {_eta(outlook, columns)}"
     space = max(columns - width(right) - width(mark) - 2, 0)
-    name = fit(left, min(width(left), space))
-    gap = " " * max(columns - width(name) - width(mark) - width(right), 1)
-    return ((name, "bold"), (mark, "yellow"), (gap, ""), (right, ""))
+    left = f"alignsweep  {name}"
+    if width(left) > space:
+        left = fit(name, min(width(name), space))
+    gap = " " * max(columns - width(left) - width(mark) - width(right), 1)
+    return ((left, "bold"), (mark, "yellow"), (gap, ""), (right, ""))
 
 
 def _eta(outlook: Outlook, columns: int) -> str:
-    if outlook.total is None:
-        return figures.NONE
-    text = figures.between(outlook.total.low_s, outlook.total.high_s)
-    if columns >= 120:
-        text += f" ({fit(inert(outlook.deciding), min(width(inert(outlook.deciding)), 20))})"
-    return text + (f" + {outlook.left_out} unknown" if outlook.left_out else "")
+    """`1h08–1h45 (glm-5) + 1 stopped`: a range, who decides it, and who is not in it."""
+    text = figures.NONE
+    if outlook.total is not None:
+        text = figures.between(outlook.total.low_s, outlook.total.high_s)
+        if columns >= 120:
+            text += f" ({fit(inert(outlook.deciding), min(width(inert(outlook.deciding)), 20))})"
+    for count, word in ((outlook.stopped, "stopped"), (outlook.left_out, "unknown")):
+        if count and outlook.total is not None:
+            text += f" + {count} {word}"
+    return text
 
 
 def _totals(progress: Progress, columns: int) -> Line:
-    silent_s = progress.elapsed_s if progress.saved_ago_s is None else progress.saved_ago_s
-    working = progress.state == "running" and any(remaining(m) for m in progress.models)
-    if working and silent_s >= SILENT_S:
-        return ((f"nothing finished for {figures.span(silent_s)}: {reason(progress)}", "yellow"),)
-    done = sum(resolved(m) for m in progress.models)
-    share = done / progress.planned if progress.planned else 1.0
-    facts = f" {figures.percent(share, 1):>7}"
+    if progress.state == "running" and (words := silence(progress)):
+        return ((words, "yellow"),)
+    facts = f" {_share_done(progress):>7}"
     if columns >= 72:
         facts += f"  {_of(progress.models, 'answers')} answers"
     facts += f"  {_of(progress.models, 'judgments')} judged"
     facts += f"  {figures.rate(progress.per_minute):>4}/min"
-    return (*_bar(_Parts.of(progress.models), max(columns - width(facts), 0)), (facts, ""))
+    sparks = 0 if columns < 100 else 16 if columns < 160 else 30
+    drawn = f"  {sparkline(progress.history, sparks)}" if sparks else ""
+    cells = max(columns - width(facts) - width(drawn), 0)
+    return (*bar(progress.models, cells), (facts, ""), (drawn, "dim"))
+
+
+def _share_done(progress: Progress) -> str:
+    """Of what is planned, resolved one way or another: it reaches 100 %."""
+    done = sum(resolved(m) for m in progress.models)
+    return figures.percent(done / progress.planned if progress.planned else 1.0, 1)
 
 
 def _of(models: Sequence[ModelRow], kind: str) -> str:
@@ -145,244 +193,97 @@ def _of(models: Sequence[ModelRow], kind: str) -> str:
     return f"{done:>{len(planned)}}/{planned}"
 
 
-def reason(progress: Progress) -> str:
-    """Why nothing moves, in a few words: what the accounts wait for, and what has stopped."""
-    parts = [
-        f"{inert(a.name)} waits for {inert(a.waiting)}" for a in progress.accounts if a.waiting
-    ]
-    parts += [
-        f"{inert(a.name)} stopped: {inert(a.stopped)}" for a in progress.accounts if a.stopped
-    ]
-    silent = sum(a.in_flight for a in progress.accounts if not (a.waiting or a.stopped))
-    if silent:
-        parts.append(f"{silent} calls in flight without an answer")
-    return "; ".join(parts) or "nothing is in flight"
+# --- footer ------------------------------------------------------------------------------------
 
 
-def _footer(progress: Progress, columns: int) -> Line:
-    tokens = (
-        f"tokens {figures.tokens(progress.tokens_in)} in, {figures.tokens(progress.tokens_out)} out"
-    )
-    if money := _money(progress):
-        tokens = f"{money}   {tokens}" if columns >= 120 else money
+def _footer(progress: Progress, columns: int, outlook: Outlook) -> Line:
+    """Money on the left, what is safe on the right; what does not fit is said in fewer words."""
     failed = f"{figures.count(progress.failed)} failed"
-    saved = "nothing saved yet"
-    if progress.saved_ago_s is not None:
-        saved = f"saved {figures.span(progress.saved_ago_s)} ago"
-    reused = f"  {figures.count(progress.reused)} reused" if columns >= 72 else ""
-    rest = f"{reused}  {saved}"
-    gap = " " * max(columns - width(tokens) - width(failed) - width(rest), 2)
-    return ((tokens, ""), (gap, ""), (failed, "bold red" if progress.failed else ""), (rest, ""))
+    style = "bold red" if progress.failed else ""
+    saved = _saved(progress)
+    rights = [f"  {_reused(progress)}  {saved}", f"  {_reused(progress, True)}  {saved}"]
+    rights.append(f"  {saved}")
+    lefts = [_money(progress, outlook), _money(progress, outlook, short=True)]
+    if columns >= 120:
+        lefts.insert(0, f"{lefts[0]}   {_tokens(progress)}".strip())
+    elif not lefts[0]:
+        lefts = [_tokens(progress), ""]
+    pairs = [(left, right) for right in rights[:2] for left in lefts]
+    pairs += [(left, rights[2]) for left in lefts]
+    room = columns - len(failed) - 2
+    fits = ((a, b) for a, b in pairs if width(a) + width(b) <= room)
+    left, right = next(fits, (lefts[-1], rights[-1]))
+    gap = " " * max(columns - width(left) - width(failed) - width(right), 2)
+    over = _beyond(progress, outlook.money)
+    return ((left, "yellow" if over else ""), (gap, ""), (failed, style), (right, ""))
 
 
-def _money(progress: Progress) -> str:
-    """`USD 168.63 spent, cap 400.00`; empty while nothing has a price."""
+def _tokens(progress: Progress) -> str:
+    said, read = figures.tokens(progress.tokens_out), figures.tokens(progress.tokens_in)
+    return f"tokens {read} in, {said} out"
+
+
+def _saved(progress: Progress) -> str:
+    if progress.saved_ago_s is None:
+        return "nothing saved yet"
+    return f"saved {figures.span(progress.saved_ago_s)} ago"
+
+
+def _reused(progress: Progress, short: bool = False) -> str:
+    """What was not asked again: of the run's journal, and of the cache."""
+    text = f"{figures.count(progress.reused)} reused"
+    stored = progress.reused - progress.cached
+    if short or not (stored and progress.cached):
+        return text if short or not progress.cached else f"{text} (cache)"
+    return f"{text} ({figures.count(progress.cached)} cache)"
+
+
+def _money(progress: Progress, outlook: Outlook, *, short: bool = False) -> str:
+    """`USD 168.63 spent, 320–405 expected, cap 400`; empty while nothing has a price."""
     money = progress.money
     if money is None or (not money.booked and money.limit is None):
         return ""
     least = "≥ " if money.unpriced else ""
-    spent = f"{money.currency} {least}{figures.money(money.booked)} spent"
-    return spent if money.limit is None else f"{spent}, cap {figures.money(money.limit)}"
+    text = f"{money.currency} {least}{figures.money(money.booked)} spent"
+    if outlook.money is not None:
+        low, high = figures.amounts(outlook.money.low, outlook.money.high)
+        expected = low if low == high else f"{low}–{high}"
+        text += f" of {expected}" if short else f", {expected} expected"
+    if money.limit is not None:
+        text += f", cap {figures.amounts(money.limit)[0]}"
+    if money.unpriced_parties and not short:
+        text += f" ({money.unpriced_parties} without price)"
+    if money.waiting:
+        text += f", {money.waiting} wait"
+    return text
 
 
-# --- the table of models -----------------------------------------------------------------------
+def _beyond(progress: Progress, expected: Expected | None) -> bool:
+    """Is the ceiling likely to be reached?"""
+    limit = progress.money.limit if progress.money is not None else None
+    return limit is not None and expected is not None and expected.high > limit
 
 
-class _Look(Struct, frozen=True):
-    """A model's state: its glyph, the glyph's style, the words, and how much it needs attention."""
-
-    glyph: str
-    style: str
-    words: str
-    rank: int
+# --- judges, accounts, events ------------------------------------------------------------------
 
 
-class _Column(Struct, frozen=True):
-    """One column: from which screen width on, its head, its own width, what stands in it."""
-
-    screen: int
-    head: str
-    cells: int
-    text: Callable[[ModelRow], str]
-    style: str = ""
-
-
-class _Table:
-    """Rows and head of the models' table at one screen width."""
-
-    def __init__(self, progress: Progress, columns: int, outlook: Outlook) -> None:
-        self._progress, self._outlook = progress, outlook
-        self._name, self._bar = _sizes(columns)
-        answers = max((len(str(m.answers)) for m in progress.models), default=0)
-        judgments = max((len(str(m.judgments)) for m in progress.models), default=0)
-        numbers = (
-            _Column(0, "ans", max(4, answers), lambda m: _started(m, m.answers_done)),
-            _Column(0, "judged", max(6, judgments), lambda m: _started(m, m.judgments_done)),
-            _Column(0, "fail", 4, lambda m: figures.some(m.failed), "red"),
-            _Column(100, "refused", 7, lambda m: figures.some(m.refused)),
-            _Column(100, "retry", 5, lambda m: figures.some(m.retries)),
-            _Column(72, "/min", 4, lambda m: figures.rate(m.per_minute)),
-            _Column(160, "eta", 12, lambda m: _range(outlook.models.get(m.name))),
-            _Column(100, "so far", 6, _so_far, "dim"),
-            *self._money_column(),
-        )
-        self._columns = [c for c in numbers if columns >= c.screen]
-        if columns < 160:
-            eta = _Column(0, "eta", 6, lambda m: _worst(outlook.models.get(m.name)))
-            self._columns.append(eta)
-
-    def _money_column(self) -> tuple[_Column, ...]:
-        """What each model's answers cost (its judgments are the judges' lines)."""
-        money = self._progress.money
-        if money is None or not money.booked:
-            return ()
-        spent = money.by_party
-
-        def cost(row: ModelRow) -> str:
-            return figures.money(spent[row.name]) if spent.get(row.name) else figures.NONE
-
-        return (_Column(120, money.currency, 7, cost),)
-
-    def head(self) -> Line:
-        left = f"  {fit('model', self._name)} {fit('progress', self._bar)}"
-        numbers = "".join(f" {c.head:>{c.cells}}" for c in self._columns)
-        return ((f"{left}{numbers}  waiting for", "dim"),)
-
-    def rows(self, room: int) -> list[Line]:
-        """All models, or those that need looking at and one line about the others."""
-        looks = [look_of(m, self._progress) for m in self._progress.models]
-        if len(looks) <= room:
-            chosen = list(range(len(looks)))
-            return [self._row(i, looks[i]) for i in chosen]
-        by_need = sorted(range(len(looks)), key=lambda i: (looks[i].rank, i))
-        chosen = sorted(by_need[: max(room - 1, 0)])
-        hidden = [looks[i].rank for i in by_need[max(room - 1, 0) :]]
-        return [*(self._row(i, looks[i]) for i in chosen), ((_others(hidden), "dim"),)]
-
-    def _row(self, index: int, look: _Look) -> Line:
-        row = self._progress.models[index]
-        name = fit(inert(row.name), self._name)
-        spans: list[Span] = [(f"{look.glyph} ", look.style), (f"{name} ", "")]
-        spans += _bar(_Parts.of((row,)), self._bar)
-        for column in self._columns:
-            text = column.text(row)
-            style = "" if text == figures.NONE else column.style
-            spans.append((f" {text:>{column.cells}}", style))
-        spans.append((f"  {look.words}", look.style if look.rank == 0 else ""))
-        return tuple(spans)
-
-
-def look_of(row: ModelRow, progress: Progress) -> _Look:
-    """What state a model is in. There are six, and the first that holds is shown."""
-    account = _account_of(row, progress)
-    stopped = (account.stopped if account else "") or row.stopped
-    if remaining(row) == 0:
-        return _Look("✓", "green", _losses(row), 3)
-    if stopped:
-        return _Look("✗", "bold red", inert(stopped), 0)
-    if account and account.waiting:
-        return _Look("◷", "yellow", inert(account.waiting), 1)
-    in_flight = account is not None and account.in_flight > 0
-    silent_s = progress.elapsed_s if row.saved_ago_s is None else row.saved_ago_s
-    if in_flight and silent_s >= STALLED_S:
-        return _Look("!", "bold red", f"no result for {figures.span(silent_s)}", 0)
-    if not in_flight and row.saved_ago_s is None:
-        return _Look("·", "dim", "", 2)
-    judging = row.answers_done + row.answers_failed >= row.answers
-    return _Look("▶", "cyan", "judging" if judging else _losses(row), 1)
-
-
-def _account_of(row: ModelRow, progress: Progress) -> AccountView | None:
-    if not row.account and len(progress.accounts) == 1:
-        return progress.accounts[0]
-    return next((a for a in progress.accounts if a.name == row.account), None)
-
-
-def _losses(row: ModelRow) -> str:
-    """What a reader should know of a model that works: nothing, in the best case."""
-    parts = [
-        f"{figures.count(n)} {word}"
-        for n, word in (
-            (row.failed, "failed"),
-            (row.refused, "refused"),
-            (row.unscorable, "unscorable"),
-        )
-        if n
-    ]
-    return ", ".join(parts)
-
-
-def _others(ranks: list[int]) -> str:
-    words = ("need attention", "running", "queued", "done")
-    parts = [f"{ranks.count(rank)} {words[rank]}" for rank in (0, 1, 3, 2) if rank in ranks]
-    return "  + " + ", ".join(parts)
-
-
-def _sizes(columns: int) -> tuple[int, int]:
-    """Cells of the name and of the bar."""
-    if columns < 72:
-        return 14, 6
-    if columns < 100:
-        return 16, 8
-    return (20, 16) if columns < 160 else (30, 28)
-
-
-def _started(row: ModelRow, done: int) -> str:
-    """A count, or nothing yet where nothing has begun."""
-    return str(done) if row.answers_done or row.judgments_done or row.failed else figures.NONE
-
-
-def _so_far(row: ModelRow) -> str:
-    """The mean score of all verdicts so far."""
-    return figures.score(row.mean_score if row.judgments_done >= ENOUGH else None)
-
-
-def _range(estimate: Estimate | None) -> str:
-    return figures.between(estimate.low_s, estimate.high_s) if estimate else figures.NONE
-
-
-def _worst(estimate: Estimate | None) -> str:
-    return figures.coarse_span(estimate.high_s) if estimate else figures.NONE
-
-
-# --- bars --------------------------------------------------------------------------------------
-
-
-class _Parts(Struct, frozen=True):
-    """Shares of 1 for a bar: judged, answered (judged included), and whether anything failed."""
-
-    judged: float
-    answered: float
-    failed: bool
-
-    @staticmethod
-    def of(models: Sequence[ModelRow]) -> _Parts:
-        answers, judgments = sum(m.answers for m in models), sum(m.judgments for m in models)
-        answered = _share(sum(m.answers_done for m in models), answers)
-        judged = _share(sum(m.judgments_done for m in models), judgments) if judgments else answered
-        return _Parts(judged, answered, any(m.failed for m in models))
-
-
-def _bar(parts: _Parts, cells: int) -> Line:
-    """`━` judged, `─` answered, `×` something failed, `·` to come; full when it is all there."""
-    judged = min(int(parts.judged * cells), cells)
-    failed = 1 if parts.failed and cells else 0
-    judged = min(judged, cells - failed)
-    answered = max(min(int(parts.answered * cells), cells - failed) - judged, 0)
-    rest = cells - judged - answered - failed
-    return (
-        ("━" * judged, "green" if judged == cells else "cyan"),
-        ("─" * answered, "blue"),
-        ("×" * failed, "red"),
-        ("·" * rest, "dim"),
-    )
-
-
-def _share(part: int, whole: int) -> float:
-    return min(part / whole, 1.0) if whole else 0.0
-
-
-# --- accounts, judges, events ------------------------------------------------------------------
+def _judge(judge: JudgeRow, progress: Progress, columns: int) -> Line:
+    """A judge: how far, which verdicts could not be read, what it waits for."""
+    done = figures.count(judge.done)
+    if judge.judgments:
+        done = f"{done}/{figures.count(judge.judgments)}"
+    facts = f"judge   {fit(inert(judge.name), 16)} {done:>13} done"
+    facts += f"  {figures.rate(judge.per_minute):>5}/min"
+    accounts = accounts_of(judge.account, progress)
+    if columns >= 100 and accounts:
+        flight = f"{judge.in_flight}/{sum(a.concurrency for a in accounts)}"
+        facts += f"  {flight:>7} in flight"
+    if columns >= 120 and judge.asked_again:
+        facts += f"  {figures.count(judge.asked_again)} asked again"
+    unread = f"  {figures.some(judge.unscorable):>3} unreadable"
+    style = "yellow" if judge.unscorable else ""
+    waiting = next((a.remedy or a.waiting for a in accounts if a.remedy or a.waiting), "")
+    return ((facts, ""), (unread, style), (f"  {inert(waiting)}", "yellow"))
 
 
 def _account(account: AccountView) -> Line:
@@ -391,16 +292,9 @@ def _account(account: AccountView) -> Line:
     facts += f"  {figures.limit(account.rpm):>5} rpm" if account.rpm else "   no rpm limit"
     facts += f"  {figures.count(account.queued):>5} queued" if account.queued else " " * 14
     if account.stopped:
-        return ((facts, ""), (f"  stopped: {inert(account.stopped)}", "bold red"))
+        stopped = inert(account.remedy or account.stopped)
+        return ((facts, ""), (f"  ✗ stopped: {stopped}", "bold red"))
     return ((facts, ""), (f"  {inert(account.waiting)}", "yellow"))
-
-
-def _judge(judge: JudgeRow) -> Line:
-    facts = f"judge   {fit(inert(judge.name), 16)} {figures.count(judge.done):>7} done"
-    facts += (
-        f"  {figures.some(judge.unscorable):>5} unscorable  {figures.rate(judge.per_minute):>5}/min"
-    )
-    return ((facts, ""),)
 
 
 def _listed(lines: list[Line], room: int, what: str) -> list[Line]:
@@ -413,37 +307,47 @@ def _listed(lines: list[Line], room: int, what: str) -> list[Line]:
     return [*lines[: room - 1], ((f"  + {hidden} more {what}", "dim"),)]
 
 
-def _event(line: LogLine, clock: Callable[[float], str]) -> Line:
+def _event(line: LogLine, clock: Clock) -> Line:
     style = {"error": "bold red", "warning": "yellow"}.get(line.level, "")
     mark = {"error": "! ", "warning": "~ "}.get(line.level, "  ")
     return ((f"{clock(line.t_s)} ", "dim"), (mark, style), (inert(line.text), style))
+
+
+def _stopping(progress: Progress) -> Line:
+    """What is still under way after Ctrl-C, for how long, and what giving it up may cost."""
+    flying = sum(a.in_flight for a in progress.accounts)
+    left = f", {figures.span(progress.grace_s)} left" if progress.grace_s is not None else ""
+    lost = ""
+    if progress.money is not None and progress.money.reserved and flying:
+        lost = f" (at most {figures.money(progress.money.reserved, progress.money.currency)})"
+    text = f"stopping: {figures.many(flying, 'call')} in flight{left} · Ctrl-C gives them up{lost}"
+    return ((text, "bold yellow"),)
+
+
+def _most_urgent(progress: Progress) -> Line:
+    """The model that needs its user most, or the last event."""
+    looks = [(look_of(m, progress), m) for m in progress.models]
+    urgent = [(look, m) for look, m in looks if look.rank == 0]
+    if urgent:
+        look, row = urgent[0]
+        more = f" (+{len(urgent) - 1})" if len(urgent) > 1 else ""
+        return ((f"{look.glyph} {inert(row.name)}{more}: {look.words}", look.style),)
+    waits = [(look, m) for look, m in looks if look.glyph == "◷"]
+    if waits:
+        look, row = waits[0]
+        return ((f"{look.glyph} {inert(row.name)}: {look.words}", look.style),)
+    return ((inert(progress.log[0].text), ""),) if progress.log else ()
 
 
 # --- exact width -------------------------------------------------------------------------------
 
 
 def _blank(lines: int) -> list[Line]:
-    return [()] * lines
+    return [()] * max(lines, 0)
 
 
-def _fitted(line: Line, columns: int) -> Line:
-    """The line in exactly `columns` cells: the span that does not fit is cut, the rest dropped."""
-    kept: list[Span] = []
-    room = columns
-    for text, style in line:
-        if not text:
-            continue
-        size = width(text)
-        if size > room:
-            if room:
-                kept.append((fit(text, room), style))
-            return tuple(kept)
-        kept.append((text, style))
-        room -= size
-    if room:
-        kept.append((" " * room, ""))
-    return tuple(kept)
-
-
-def _ascii(line: Line) -> Line:
-    return tuple((text.translate(ASCII), style) for text, style in line)
+def _shown(line: Line, columns: int, ascii_only: bool, encoding: str) -> Line:
+    exact = fitted(line, columns)
+    if ascii_only:
+        exact = in_ascii(exact)
+    return exact if encoding == "utf-8" else speakable(exact, encoding)

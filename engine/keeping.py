@@ -83,6 +83,7 @@ class Keeper:
             last.usage if settled else None,
             last.latency_s,
             said_by(last),
+            len(job.asks),
         )
         self._write(record, settled, told)
         self._ledger.mark(job.number, State.JUDGED if record.verdict else State.UNSCORABLE)

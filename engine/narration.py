@@ -14,8 +14,8 @@ from data import codec
 from engine import figures
 from engine.cells import cut, inert
 from engine.events import LogLine, Progress
-from engine.forecast import Forecast, remaining, resolved
-from engine.frame import SILENT_S, reason
+from engine.forecast import Forecast, Outlook, resolved
+from engine.looks import silence
 
 Latest = Callable[[], Progress]
 Sleep = Callable[[float], Awaitable[None]]
@@ -36,8 +36,18 @@ SCHEMA = "alignsweep.progress/1"
 class PlainConsole:
     """Lines of at most 160 cells, appended. Plain text: no cursor, no colour."""
 
-    def __init__(self, latest: Latest, write: Write, *, clock: Clock = figures.run_clock) -> None:
+    def __init__(
+        self,
+        latest: Latest,
+        write: Write,
+        *,
+        clock: Clock = figures.run_clock,
+        colour: bool = False,
+        annotated: bool = False,
+    ) -> None:
+        """`annotated`: warnings and errors also as GitHub Actions reads them."""
         self._latest, self._write, self._clock = latest, write, clock
+        self._colour, self._annotated = colour, annotated
         self._forecast = Forecast()
         self._news = _News()
         self._told_s: float | None = None
@@ -56,15 +66,14 @@ class PlainConsole:
         """Tell what is new since the last look. `last` tells where things stand in any case."""
         progress = self._latest()
         outlook = self._forecast.add(progress)
+        if self._told_s is None:
+            self._put(f"{self._clock(progress.now_s)} plan   {plan_line(progress)}")
         for line in self._news.since(progress.log):
             if line.level != "info":
                 self._tell(line, progress)
         if last or self._told_s is None or progress.now_s - self._told_s >= PLAIN_S:
             self._told_s = progress.now_s
-            eta = "-"
-            if outlook.total is not None:
-                eta = figures.between(outlook.total.low_s, outlook.total.high_s, "-")
-            self._put(f"{self._clock(progress.now_s)} {status_line(progress, eta)}")
+            self._put(f"{self._clock(progress.now_s)} {status_line(progress, outlook)}")
 
     def _tell(self, line: LogLine, progress: Progress) -> None:
         """A warning or error now, unless its model has just had one: those are counted."""
@@ -75,14 +84,32 @@ class PlainConsole:
             return
         self._quiet[subject] = (line.t_s, 0)
         more = f" (+{held} more)" if held else ""
-        level = "error  " if line.level == "error" else "warn   "
-        self._put(f"{self._clock(line.t_s)} {level}{inert(line.text)}{more}")
+        error = line.level == "error"
+        level = "error  " if error else "warn   "
+        text = f"{inert(line.text)}{more}"
+        self._put(f"{self._clock(line.t_s)} {level}{text}", "31" if error else "33")
+        if self._annotated:
+            safe = text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+            self._write(f"::{'error' if error else 'warning'}::{safe}\n")
 
-    def _put(self, text: str) -> None:
-        self._write(cut(text, PLAIN_CELLS, "...") + "\n")
+    def _put(self, text: str, colour: str = "") -> None:
+        text = cut(text, PLAIN_CELLS, "...")
+        self._write(f"\x1b[{colour}m{text}\x1b[0m\n" if colour and self._colour else f"{text}\n")
 
 
-def status_line(progress: Progress, eta: str) -> str:
+def plan_line(progress: Progress) -> str:
+    """What is to be done, and what of it is there already."""
+    parts = [
+        f"{figures.many(len(progress.models), 'model')}, {figures.many(len(progress.judges), 'judge')}",
+        f"{figures.count(progress.planned)} answers and judgments",
+        f"{figures.count(progress.reused)} of them stored",
+    ]
+    if progress.money is not None and progress.money.limit is not None:
+        parts.append(f"cap {figures.money(progress.money.limit, progress.money.currency)}")
+    return f"{inert(progress.name)}: {', '.join(parts)}"
+
+
+def status_line(progress: Progress, outlook: Outlook) -> str:
     """Where a run stands, and what it waits for, in ASCII but for names."""
     done = sum(resolved(m) for m in progress.models)
     share = done / progress.planned if progress.planned else 1.0
@@ -94,21 +121,37 @@ def status_line(progress: Progress, eta: str) -> str:
         f"ref {sum(m.refused for m in progress.models)}",
         f"{progress.per_minute:.0f}/min",
         f"tokens {figures.tokens(progress.tokens_in)}+{figures.tokens(progress.tokens_out)}",
-        f"eta {eta}",
+        *_money(progress, outlook),
+        f"eta {_eta(outlook)}",
         *_bound(progress),
     ]
-    if progress.money is not None and progress.money.booked:
-        parts.insert(-1, figures.money(progress.money.booked, progress.money.currency))
     if progress.state != "running":
         parts.append(progress.state)
     if progress.simulated:
         parts.append("simulated")
     text = " ".join(parts)
-    silent_s = progress.elapsed_s if progress.saved_ago_s is None else progress.saved_ago_s
     waits = [f"{inert(a.name)} {inert(a.waiting)}" for a in progress.accounts if a.waiting]
-    if silent_s >= SILENT_S and any(remaining(m) for m in progress.models):
-        return f"{text} | nothing finished for {figures.span(silent_s)}: {reason(progress)}"
+    if words := silence(progress):
+        return f"{text} | {words}"
     return f"{text} | waiting: {'; '.join(waits)}" if waits else text
+
+
+def _eta(outlook: Outlook) -> str:
+    if outlook.total is None:
+        return "-"
+    text = figures.between(outlook.total.low_s, outlook.total.high_s, "-")
+    return f"{text} + {outlook.stopped} stopped" if outlook.stopped else text
+
+
+def _money(progress: Progress, outlook: Outlook) -> list[str]:
+    """`USD 0.41 of 320-405`: spent, and what the whole is expected to come to."""
+    if progress.money is None or not progress.money.booked:
+        return []
+    spent = figures.money(progress.money.booked, progress.money.currency)
+    if outlook.money is None:
+        return [spent]
+    low, high = figures.amounts(outlook.money.low, outlook.money.high)
+    return [f"{spent} of {low}" if low == high else f"{spent} of {low}-{high}"]
 
 
 def _bound(progress: Progress) -> list[str]:
@@ -156,6 +199,7 @@ class JsonConsole:
 
     def __init__(self, latest: Latest, write: Write) -> None:
         self._latest, self._write = latest, write
+        self._forecast = Forecast()
         self._news = _News()
         self._told_s: float | None = None
 
@@ -171,13 +215,20 @@ class JsonConsole:
     def look(self, last: bool = False) -> None:
         """Write what is new since the last look."""
         progress = self._latest()
+        outlook = self._forecast.add(progress)
         for line in self._news.since(progress.log):
             self._put({"event": "log", "t_s": line.t_s, "level": line.level, "text": line.text})
         if last or self._told_s is None or progress.now_s - self._told_s >= JSON_S:
             self._told_s = progress.now_s
             picture = codec.plain(progress)
             del picture["log"]
-            self._put({"event": "progress", "t_s": progress.now_s, **picture})
+            total, money = outlook.total, outlook.money
+            ahead = {
+                "eta_s": [total.low_s, total.high_s] if total else None,
+                "expected": [money.low, money.high] if money else None,
+                "silence": silence(progress),
+            }
+            self._put({"event": "progress", "t_s": progress.now_s, **picture, **ahead})
 
     def _put(self, record: dict[str, object]) -> None:
         self._write(codec.encode({"schema": SCHEMA, **record}).decode() + "\n")

@@ -49,6 +49,7 @@ class Purse:
     def __init__(self, terms: Terms, prices: Mapping[Party, Price | None]) -> None:
         self._exchange, self._prices = terms.exchange, prices
         self._changed = asyncio.Event()
+        self._waiting = 0
         self._budget = Budget(terms.ceiling, on_change=self._changed.set)
 
     def reserve(self, account: str, job: Job) -> Ticket | Refusal:
@@ -58,7 +59,11 @@ class Purse:
     async def refund(self) -> None:
         """Wait until an attempt has been settled: who was blocked may ask again."""
         self._changed.clear()
-        await self._changed.wait()
+        self._waiting += 1
+        try:
+            await self._changed.wait()
+        finally:
+            self._waiting -= 1
 
     def settle(self, ticket: Ticket, job: Job, end: Response | CallError) -> Paid:
         """Book how an attempt ended."""
@@ -86,6 +91,9 @@ class Purse:
             calls=seen.total.calls,
             unpriced=seen.total.unpriced,
             by_party={name: line.booked for name, line in seen.models.items()},
+            reserved=seen.total.reserved,
+            unpriced_parties=sum(line.unpriced > 0 for line in seen.models.values()),
+            waiting=self._waiting,
         )
 
     def restore(self, spent: Spent, provider_of: Mapping[str, str] = {}) -> None:

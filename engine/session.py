@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
@@ -74,6 +75,8 @@ class Session:
         self._sharing = Sharing(client.shares)
         self._stops = Stops(self._sweep, pools, tell, self._leave_pending)
         self._alive = 0
+        self._flying: Counter[tuple[str, str]] = Counter()
+        self._stops_at: float | None = None
         self._again: list[Job] = []
         self._poke = asyncio.Event()
         self._done = asyncio.Event()
@@ -97,6 +100,7 @@ class Session:
     async def stop(self, grace_s: float) -> None:
         """Send nothing more; wait up to `grace_s` seconds for what is in flight; end `run`."""
         self.stopping = True
+        self._stops_at = asyncio.get_running_loop().time() + grace_s
         left = f"{self.in_flight} calls in flight, up to {grace_s:g} s; Ctrl-C again gives them up"
         self._tell(Noted(f"stopping: {left}", "warning"))
         if self.in_flight:
@@ -136,7 +140,9 @@ class Session:
         """The picture of this moment."""
         views = tuple(account.view(now) for account in self._accounts)
         state: Literal["stopping", "running"] = "stopping" if self.stopping else "running"
-        return tally.progress(now, views, state, self._client.purse.view())
+        grace_s = None if self._stops_at is None else max(self._stops_at - now, 0.0)
+        money = self._client.purse.view()
+        return tally.progress(now, views, state, money, flying=self._flying, grace_s=grace_s)
 
     # --- admission -----------------------------------------------------------------------------
 
@@ -248,7 +254,10 @@ class Session:
                     job, DeadlinePassed("the trial's deadline passed while it waited to be sent")
                 )
             else:
+                party = job.trial.kind, job.trial.judge or job.trial.model
+                self._flying[party] += 1
                 await self._send(job, account, leave)
+                self._flying[party] -= 1
                 self._note_quiet()
 
     def _over(self, job: Job) -> bool:

@@ -7,6 +7,7 @@ the log in a ring.
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Mapping
 from typing import Literal
 
 from data.schema import Usage
@@ -15,6 +16,7 @@ from engine.events import (
     AnswerSaved,
     Event,
     Hedged,
+    JudgePlanned,
     JudgeRow,
     JudgmentSaved,
     LogLine,
@@ -27,31 +29,11 @@ from engine.events import (
     Stopped,
     TrialFailed,
 )
+from engine.rates import History, Latencies, Rate
 from engine.served import Served
 
-
-class Rate:
-    """Completions of the last minute, in twelve five-second buckets: constant memory."""
-
-    BUCKET_S = 5.0
-    BUCKETS = 12
-
-    def __init__(self) -> None:
-        self._buckets: deque[tuple[int, int]] = deque(maxlen=self.BUCKETS)
-
-    def add(self, now: float) -> None:
-        slot = int(now // self.BUCKET_S)
-        if self._buckets and self._buckets[-1][0] == slot:
-            self._buckets[-1] = (slot, self._buckets[-1][1] + 1)
-        else:
-            self._buckets.append((slot, 1))
-
-    def per_minute(self, now: float, started: float) -> float:
-        """Completions per minute over the last minute, or over the run if it is younger."""
-        oldest = int(now // self.BUCKET_S) - self.BUCKETS + 1
-        count = sum(n for slot, n in self._buckets if slot >= oldest)
-        window = min(max(now - started, 1.0), self.BUCKETS * self.BUCKET_S)
-        return count * 60.0 / window
+Flying = Mapping[tuple[str, str], int]
+"""Calls in flight of each ("answer" or "judgment", name of the model or judge)."""
 
 
 class _Model:
@@ -61,21 +43,24 @@ class _Model:
         self.plan = plan
         self.answers_done, self.judgments_done = plan.answers_done, plan.judgments_done
         self.answers_reused, self.judgments_reused = plan.answers_done, plan.judgments_done
-        self.failed = self.retries = self.judgments_off = 0
+        self.failed = self.retries = self.judgments_off = self.cached = 0
         self.refused, self.unscorable = plan.refused, plan.unscorable
         self.answers_failed = 0
         self.saved: float | None = None
         self.score_sum = plan.score_sum
         self.scored = plan.judgments_done - plan.unscorable
-        self.rate = Rate()
+        self.rate, self.latencies = Rate(), Latencies()
         self.stopped = ""
 
 
 class _Judge:
     """Mutable counters of one judge."""
 
-    def __init__(self) -> None:
-        self.done = self.unscorable = 0
+    def __init__(self, plan: JudgePlanned) -> None:
+        self.plan = plan
+        self.done = plan.judgments_done
+        self.reused = plan.judgments_done
+        self.unscorable = self.asked_again = 0
         self.rate = Rate()
 
 
@@ -93,7 +78,7 @@ class Tally:
         self._tokens_in = self._tokens_out = 0
         self._hedged = self._hedges_won = 0
         self._saved: float | None = None
-        self._rate = Rate()
+        self._rate, self._history = Rate(), History(started)
         self._errors: Counter[str] = Counter()
         self._served = Served()
         self._log: deque[LogLine] = deque(maxlen=self.LOG_LINES)
@@ -103,6 +88,8 @@ class Tally:
         match event:
             case Planned():
                 self._models[event.model] = _Model(event)
+            case JudgePlanned():
+                self._judges[event.judge] = _Judge(event)
             case AnswerSaved():
                 self._add_answer(event, now)
             case JudgmentSaved():
@@ -127,16 +114,23 @@ class Tally:
         accounts: tuple[AccountView, ...] = (),
         state: Literal["running", "stopping", "finished", "interrupted"] = "running",
         money: MoneyView | None = None,
+        *,
+        flying: Flying | None = None,
+        grace_s: float | None = None,
     ) -> Progress:
         """The picture at `now`."""
+        flying = flying or {}
         return Progress(
             name=self._name,
             elapsed_s=now - self._started,
             simulated=self._simulated,
             state=state,
-            models=tuple(self._row(name, m, now) for name, m in self._models.items()),
+            models=tuple(
+                self._row(name, m, now, flying.get(("answer", name), 0))
+                for name, m in self._models.items()
+            ),
             judges=tuple(
-                JudgeRow(name, j.done, j.unscorable, j.rate.per_minute(now, self._started))
+                self._judge_row(name, j, now, flying.get(("judgment", name), 0))
                 for name, j in self._judges.items()
             ),
             accounts=accounts,
@@ -151,6 +145,8 @@ class Tally:
             hedges_won=self._hedges_won,
             money=money,
             served=self._served.changes(),
+            history=self._history.past(now),
+            grace_s=grace_s,
         )
 
     def _add_answer(self, event: AnswerSaved, now: float) -> None:
@@ -162,13 +158,19 @@ class Tally:
         self._count(model, event.cached, event.usage, now)
         model.answers_reused += event.cached
         self._hear("generate", event.model, event, now)
+        if not event.cached and event.latency_s > 0:
+            model.latencies.add(event.latency_s)
 
     def _add_judgment(self, event: JudgmentSaved, now: float) -> None:
         model = self._models[event.model]
         model.judgments_done += 1
         model.judgments_reused += event.cached
-        judge = self._judges.setdefault(event.judge, _Judge())
+        judge = self._judges.get(event.judge)
+        if judge is None:
+            judge = self._judges[event.judge] = _Judge(JudgePlanned(event.judge, 0))
         judge.done += 1
+        judge.reused += event.cached
+        judge.asked_again += event.asks - 1
         if event.score is None:
             model.unscorable += 1
             judge.unscorable += 1
@@ -189,9 +191,11 @@ class Tally:
     def _count(self, model: _Model, cached: bool, usage: Usage | None, now: float) -> None:
         self._saved = model.saved = now
         if cached:
+            model.cached += 1
             return
         model.rate.add(now)
         self._rate.add(now)
+        self._history.add(now)
         if usage is not None:
             self._tokens_in += usage.input_tokens
             self._tokens_out += usage.output_tokens
@@ -213,7 +217,21 @@ class Tally:
         if event.scope == "model" and event.name in self._models:
             self._models[event.name].stopped = event.error
 
-    def _row(self, name: str, model: _Model, now: float) -> ModelRow:
+    def _judge_row(self, name: str, judge: _Judge, now: float, in_flight: int) -> JudgeRow:
+        return JudgeRow(
+            name,
+            judge.done,
+            judge.unscorable,
+            judge.rate.per_minute(now, self._started),
+            account=judge.plan.account,
+            judgments=judge.plan.judgments,
+            asked_again=judge.asked_again,
+            in_flight=in_flight,
+            reused=judge.reused,
+        )
+
+    def _row(self, name: str, model: _Model, now: float, in_flight: int) -> ModelRow:
+        p50_s, p95_s = model.latencies.quantiles()
         return ModelRow(
             name=name,
             answers=model.plan.answers,
@@ -232,4 +250,8 @@ class Tally:
             account=model.plan.account,
             answers_failed=model.answers_failed,
             saved_ago_s=None if model.saved is None else now - model.saved,
+            cached=model.cached,
+            in_flight=in_flight,
+            p50_s=p50_s,
+            p95_s=p95_s,
         )

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from engine.console import Choice, LiveConsole, Mode, choose, show
+from engine.console import LiveConsole, show
 from engine.events import AccountView, AnswerSaved, Noted, Planned, Progress
+from engine.modes import Choice, Mode, choose
 from engine.narration import JsonConsole, PlainConsole
 from engine.tally import Tally
 
@@ -163,8 +164,9 @@ def test_a_terminal_that_goes_away_ends_the_painting_only() -> None:
     [
         ({"TERM": "xterm"}, (80, 24), "full"),
         ({"TERM": "xterm"}, (60, 16), "full"),
-        ({"TERM": "xterm"}, (59, 40), "plain"),
-        ({"TERM": "xterm"}, (80, 15), "plain"),
+        ({"TERM": "xterm"}, (59, 40), "inline"),
+        ({"TERM": "xterm"}, (80, 15), "inline"),
+        ({"TERM": "xterm"}, (19, 15), "plain"),
         ({"TERM": "dumb"}, (80, 24), "plain"),
         ({}, (80, 24), "plain"),
         ({"TERM": "xterm", "CI": "true"}, (80, 24), "plain"),
@@ -235,13 +237,15 @@ def test_plain_says_every_thirty_seconds_why_nothing_moves() -> None:
     lines = night.watch("plain")
     assert [line[:8] for line in lines] == [
         "00:00:02",
+        "00:00:02",
         "00:00:32",
         "00:01:02",
         "00:01:32",
         "00:01:37",
     ]
-    assert "nothing finished for 31s: acme waits for 429 retry-after 41 s" in lines[1]
-    assert "ans 1/683 judged 0/1366" in lines[0]
+    assert "nothing finished for 31s: acme waits for 429 retry-after 41 s" in lines[2]
+    assert "ans 1/683 judged 0/1366" in lines[1]
+    assert "plan   night: 1 model, 0 judges, 2,049 answers and judgments" in lines[0]
 
 
 def test_plain_tells_warnings_at_once_but_not_one_a_second() -> None:
@@ -253,7 +257,8 @@ def test_plain_tells_warnings_at_once_but_not_one_a_second() -> None:
             run.add(Noted("acme is gone", "error"), now)
             run.add(Noted("not worth a line"), now)
 
-    lines = [line for line in Night(25, script).watch("plain") if "judged" not in line]
+    said = Night(25, script).watch("plain")
+    lines = [line for line in said if "judged" not in line and " plan " not in line]
     assert lines == [
         "00:00:03 warn   model-a slow down",
         "00:00:05 error  acme is gone",

@@ -24,7 +24,9 @@ from engine.events import (
     TrialFailed,
 )
 from engine.forecast import Forecast, remaining
-from engine.frame import frame, look_of, plain_text
+from engine.frame import frame
+from engine.looks import look_of
+from engine.spans import plain_text
 from engine.tally import Tally
 
 NASTY = [
@@ -162,7 +164,8 @@ def test_each_state_has_a_glyph_of_its_own() -> None:
         *(account("stalled"), account("runs")),
         account("queued", in_flight=0),
     )
-    progress = run.progress(300.0, views)
+    flying = {("answer", name): 2 for name in ("stalled", "runs")}
+    progress = run.progress(300.0, views, flying=flying)
     looks = {m.name: look_of(m, progress) for m in progress.models}
     assert [looks[n].glyph for n in names] == ["✓", "✗", "◷", "!", "▶", "·"]
     assert looks["waits"].words == "requests/min 60, 0.8 s"
@@ -210,15 +213,14 @@ def test_ascii_replaces_every_sign_of_ours() -> None:
         assert line.isascii()
 
 
-def test_a_mean_so_far_is_shown_from_100_columns_and_only_on_enough() -> None:
+def test_an_interim_mean_is_shown_from_160_columns_and_only_on_enough() -> None:
     """A mean over few verdicts tempts without telling."""
     run = tally(["m"])
-    work(run, "m", 100, 19, 1.0)
+    work(run, "m", 100, 199, 1.0)
     assert "7.00" not in line_of(run.progress(2.0), "m", 200)
     work(run, "m", 0, 1, 1.0)
     assert "7.00" in line_of(run.progress(2.0), "m", 200)
-    assert "7.00" in line_of(run.progress(2.0), "m", 100)
-    assert "7.00" not in line_of(run.progress(2.0), "m", 80)
+    assert "7.00" not in line_of(run.progress(2.0), "m", 120)
 
 
 # --- forecast ----------------------------------------------------------------------------------
@@ -306,9 +308,9 @@ def test_money_stands_beside_its_ceiling_and_by_model() -> None:
         by_party={"gpt": 12_340_000_000},
     )
     shown = with_money(money)
-    assert any("USD 168.63 spent, cap 400.00" in line for line in shown)
+    assert any("USD 168.63 spent, cap 400" in line for line in shown)
     assert any(line.split()[:2] == ["▶", "gpt"] and " 12.34 " in line for line in shown)
-    assert any("USD 168.63 spent, cap 400.00" in line for line in with_money(money, 80))
+    assert any("USD 168.63 spent, cap 400" in line for line in with_money(money, 80))
 
 
 def test_what_has_no_price_is_never_shown_as_nothing_spent() -> None:

@@ -11,6 +11,7 @@ from data.errors import BadRequest, RateLimited
 from data.schema import ProviderSpec, Response, Usage
 from engine.cli.ending import time_line
 from engine.events import AccountView, Progress
+from engine.forecast import Outlook
 from engine.limits import Limits
 from engine.meter import Meter
 from engine.narration import status_line
@@ -158,5 +159,5 @@ def test_the_ending_says_when_limits_changed_and_nothing_when_nothing_was_sent()
 
 def test_a_plain_line_tells_the_bound_beside_the_clock() -> None:
     """As long as there is one."""
-    assert "bound 1m37s (97 %)" in status_line(picture(FAST, SLOW), "-")
-    assert "bound" not in status_line(picture(), "-")
+    assert "bound 1m37s (97 %)" in status_line(picture(FAST, SLOW), Outlook())
+    assert "bound" not in status_line(picture(), Outlook())

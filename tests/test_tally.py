@@ -19,7 +19,8 @@ from engine.events import (
     Stopped,
     TrialFailed,
 )
-from engine.tally import Rate, Tally
+from engine.rates import Rate
+from engine.tally import Tally
 
 NOW = 1000.0
 USAGE = Usage(input_tokens=10, output_tokens=3)

@@ -94,15 +94,12 @@ def _remarks(loaded: Loaded, outcome: Outcome) -> Iterator[str]:
 
 def _hint(loaded: Loaded, stop: Stopped) -> str:
     """How to mend what stopped an account."""
-    spec = next((p for p in loaded.sweep.providers if p.name == stop.name), None)
-    if spec is None or stop.scope != "account":
-        return ""
-    if stop.error == "Unauthorized":
-        key = spec.api_key_env or spec.api_key_file
-        return f"check the key in {key}" if key else "it wants a key: set api_key_env"
-    if stop.error == "WrongAddress":
-        return f"check base_url: {printable(spec.base_url)}"
-    return ""
+    from data.catalog import accounts_of
+    from engine.remedies import remedy
+
+    accounts = [account for spec in loaded.sweep.providers for account in accounts_of(spec)]
+    spec = next((account for account in accounts if account.name == stop.name), None)
+    return "" if spec is None or stop.scope != "account" else remedy(stop.error, spec)
 
 
 def _word(outcome: Outcome) -> str:

@@ -50,6 +50,9 @@ Grace = Annotated[
 ]
 ProgressMode = Annotated[
     str,
-    typer.Option("--progress", help="auto, full (live), plain (lines), json or none; on stderr."),
+    typer.Option(
+        "--progress",
+        help="auto, full (live), inline (six lines), plain (lines), json or none; on stderr.",
+    ),
 ]
 Ascii = Annotated[bool, typer.Option("--ascii", help="Draw the live view in ASCII.")]

@@ -24,8 +24,8 @@ from data.text import printable
 if TYPE_CHECKING:
     from engine.bootstrap import Outcome
     from engine.config import Loaded
-    from engine.console import Choice
     from engine.events import Progress
+    from engine.modes import Choice
     from engine.session import Session
     from engine.streams import Options
 
@@ -111,13 +111,13 @@ def forked(loaded: Loaded, name: str | None) -> Loaded:
 
 def choose_console(mode: str, *, ascii_only: bool, virtual: bool = False) -> Choice:
     """How this terminal is to be shown a run. Raises ConfigError for a mode that there is not."""
-    from engine.console import Mode, choose
+    from engine.modes import Mode, choose
 
     if mode not in get_args(Mode):
         raise ConfigError(
             f"no progress mode `{mode}`", where="--progress", how=", ".join(get_args(Mode))
         )
-    wanted: Any = "plain" if virtual and mode in ("auto", "full") else mode
+    wanted: Any = "plain" if virtual and mode in ("auto", "full", "inline") else mode
     return choose(wanted, stream=sys.stderr, env=os.environ, ascii_only=ascii_only)
 
 
@@ -139,6 +139,7 @@ def _viewer(
 
 def _ctrl_c(grace_s: float) -> Callable[[Session], None]:
     """Signal handling for one session."""
+    from engine.console import give_back
 
     def install(session: Session) -> None:
         loop = asyncio.get_running_loop()
@@ -153,6 +154,7 @@ def _ctrl_c(grace_s: float) -> Callable[[Session], None]:
             elif presses == 2:
                 session.abandon()
             else:
+                give_back()
                 os._exit(130)
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -16,8 +16,8 @@ from data.text import printable
 from engine.cli import options as flags
 
 if TYPE_CHECKING:
-    from engine.console import Choice
     from engine.events import Progress
+    from engine.modes import Choice
 
 LOOK_S = 0.25
 
