@@ -26,12 +26,13 @@ from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING, Protocol
 
 from engine import figures
+from engine.events import Progress
 from engine.forecast import Forecast
-from engine.frame import compact, frame
-from engine.modes import Choice
+from engine.frame import EVENTS, compact, frame
+from engine.modes import MIN_COLUMNS, MIN_LINES, Choice
 from engine.narration import JsonConsole, Latest, PlainConsole, Sleep
 from engine.outbox import LEAVE_S, Direct, Outbox
-from engine.spans import Line
+from engine.spans import Line, plain_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -79,6 +80,36 @@ async def show(
     else:
         while True:
             await sleep(3600.0)
+
+
+def print_picture(
+    choice: Choice, progress: Progress, columns: int, *, file: IO[str], clock: Clock
+) -> None:
+    """The same picture once, where a reader finds it again: all of it, however many lines it takes."""
+    from rich.console import Console
+    from rich.text import Text
+
+    parts = (progress.models, progress.judges, progress.accounts, progress.log[:EVENTS])
+    picture = frame(
+        progress,
+        columns,
+        sum(map(len, parts)) + 8,
+        clock=clock,
+        ascii_only=choice.ascii_only,
+        encoding=choice.encoding,
+    )
+    console = Console(
+        file=file,
+        width=columns,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        no_color=not choice.colour,
+    )
+    while picture and not plain_text(picture[-1]).strip():
+        picture.pop()
+    for line in picture:
+        console.print(Text.assemble(*line), end="\n", overflow="ignore", no_wrap=True, crop=False)
 
 
 def give_back() -> None:
@@ -169,7 +200,8 @@ class LiveConsole:
         outlook = self._forecast.add(progress)
         size = os.get_terminal_size(self._fd)
         columns, lines = max(size.columns, 1), max(size.lines, 2)
-        if self._inline:
+        small = columns < MIN_COLUMNS or lines < MIN_LINES
+        if self._inline or small:
             picture = compact(
                 progress,
                 max(columns - 1, 1),  # the last column free, so that no line wraps

@@ -1,17 +1,17 @@
 """When will it end, and what will it have cost: ranges, from what really happened lately.
 
-Looks at Progress every ten seconds. Per model: what remains, divided by the quartiles of the rates of
-the last five minutes, in stretches of half a minute; stored results are no rate. Whether judging goes
-faster once all answers are there depends on who shares which limits, so the range holds both: the later
-of the two stages by itself, and all that remains at the pace of both together. The run ends with its
-last model: not remaining work over total rate. Too little data, or none lately, is no forecast: a dead
-run must not count down. Money: see `engine/costs.py`. Pure; time is `Progress.now_s`.
+Looks at Progress every ten seconds. What remains is divided by the quartiles of the rates of the last
+five minutes, in stretches of half a minute; stored results are no rate. A model ends when its answers
+have come and its judgments are made: at its own pace, or when the judges are through with all that is
+left for them, whichever is earlier. The run ends with its last model: not remaining work over total
+rate. Too little data, or none lately, is no forecast: a dead run must not count down. Money: see
+`engine/costs.py`. Pure; time is `Progress.now_s`.
 """
 
 from __future__ import annotations
 
-import math
 from collections import deque
+from collections.abc import Sequence
 from itertools import pairwise
 
 from data.schema import Struct
@@ -58,64 +58,76 @@ class Forecast:
     """Recent rates per model, and the outlook they give."""
 
     def __init__(self) -> None:
-        self._paces: dict[str, tuple[_Pace, _Pace, _Pace]] = {}
+        self._answers: dict[str, _Pace] = {}
+        self._both: dict[str, _Pace] = {}
+        self._judging = _Pace()
         self._costs = Costs()
         self._sampled_s: float | None = None
 
     def add(self, progress: Progress) -> Outlook:
         """Take a picture in and say how it looks now."""
-        due = self._sampled_s is None or progress.now_s - self._sampled_s >= SAMPLE_S
-        if due:
-            self._sampled_s = progress.now_s
+        now = progress.now_s
+        if self._sampled_s is None or now - self._sampled_s >= SAMPLE_S:
+            self._sampled_s = now
             self._costs.look(progress)
             for row in progress.models:
-                new = _Pace(), _Pace(), _Pace()
-                answers, judgments, both = self._paces.setdefault(row.name, new)
-                answers.look(progress.now_s, row.answers_done - row.answers_reused)
-                judgments.look(progress.now_s, row.judgments_done - row.judgments_reused)
-                both.look(progress.now_s, fresh(row))
+                pace = self._answers.setdefault(row.name, _Pace())
+                pace.look(now, row.answers_done - row.answers_reused)
+                self._both.setdefault(row.name, _Pace()).look(now, fresh(row))
+            judged = sum(m.judgments_done - m.judgments_reused for m in progress.models)
+            self._judging.look(now, judged)
         return self._outlook(progress)
 
     def _outlook(self, progress: Progress) -> Outlook:
         gone = {account.name.partition("#")[0] for account in progress.accounts if account.stopped}
         open_rows = [row for row in progress.models if remaining(row)]
-        stopped = [row for row in open_rows if row.stopped or row.account in gone]
+        going = [row for row in open_rows if not row.stopped and row.account not in gone]
         known: dict[str, Estimate] = {}
-        for row in open_rows:
-            estimate = None if row in stopped else self._estimate(row, progress)
-            if estimate is not None:
-                known[row.name] = estimate
-        left_out = len(open_rows) - len(stopped) - len(known)
-        money = self._costs.expected(progress)
-        few = sum(map(fresh, progress.models)) < ENOUGH_RESULTS
+        if progress.elapsed_s >= ENOUGH_S:
+            judging = self._judging_ends(going)
+            sharing = {judge.account for judge in progress.judges}
+            for row in going:
+                if fresh(row) >= ENOUGH_OF_ONE and row.per_minute > 0:
+                    known[row.name] = self._estimate(row, judging, row.account in sharing)
         total, deciding = None, ""
-        if known and not few and progress.elapsed_s >= ENOUGH_S:
+        if known and sum(map(fresh, progress.models)) >= ENOUGH_RESULTS:
             deciding = max(known, key=lambda name: known[name].high_s)
             total = Estimate(max(e.low_s for e in known.values()), known[deciding].high_s)
-        shown = known if progress.elapsed_s >= ENOUGH_S else {}
-        return Outlook(total, deciding, shown, left_out, len(stopped), money)
+        stopped, left_out = len(open_rows) - len(going), len(going) - len(known)
+        money = self._costs.expected(progress)
+        return Outlook(total, deciding, known, left_out, stopped, money)
 
-    def _estimate(self, row: ModelRow, progress: Progress) -> Estimate | None:
-        """None: this model has hardly begun, or finished nothing for a minute."""
-        if fresh(row) < ENOUGH_OF_ONE or row.per_minute <= 0:
-            return None
-        answers = max(row.answers - row.answers_done - row.answers_failed, 0)
-        judgments = max(remaining(row) - answers, 0)
-        paces = self._paces[row.name]
-        ends = [
-            (left / fast, left / slow)
-            for left, pace in zip((answers, judgments), paces[:2], strict=True)
-            for slow, fast in (pace.quartiles,)
-            if left and fast
-        ]
-        slow, fast = paces[2].quartiles
+    def _judging_ends(self, going: Sequence[ModelRow]) -> Estimate | None:
+        """When the judges would be through with everything that is left for them."""
+        slow, fast = self._judging.quartiles
+        left = sum(_left(row)[1] for row in going)
+        return Estimate(left / fast, left / slow) if fast else None
+
+    def _estimate(self, row: ModelRow, judging: Estimate | None, shared: bool) -> Estimate:
+        """`shared`: answers and judgments come from the same account."""
+        answers, judgments = _left(row)
+        slow, fast = self._both[row.name].quartiles
         if not fast:
             slow = fast = row.per_minute / 60.0
-        if not ends:
-            ends = [(0.0, 0.0)]
-        low = min(max(end[0] for end in ends) or math.inf, (answers + judgments) / fast)
-        high = max(*(end[1] for end in ends), (answers + judgments) / slow)
-        return Estimate(low * (1 - LEAST_SPREAD), high * (1 + LEAST_SPREAD))
+        together = Estimate((answers + judgments) / fast, (answers + judgments) / slow)
+        slow, fast = self._answers[row.name].quartiles
+        if shared or (answers and not fast):
+            return _widened(together.low_s, together.high_s)
+        low, high = (answers / fast, answers / slow) if answers else (0.0, 0.0)
+        if judgments and judging is not None:
+            low = max(low, min(together.low_s, judging.low_s))
+            high = max(high, min(together.high_s, judging.high_s))
+        return _widened(low, high)
+
+
+def _widened(low_s: float, high_s: float) -> Estimate:
+    return Estimate(low_s * (1 - LEAST_SPREAD), high_s * (1 + LEAST_SPREAD))
+
+
+def _left(row: ModelRow) -> tuple[int, int]:
+    """Answers and judgments that are still to come."""
+    answers = max(row.answers - row.answers_done - row.answers_failed, 0)
+    return answers, max(remaining(row) - answers, 0)
 
 
 class _Pace:

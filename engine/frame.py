@@ -94,7 +94,8 @@ def compact(
     ]
     if progress.state == "stopping":
         facts[-1] = _stopping(progress)
-    return [_shown(line, columns, ascii_only, encoding) for line in facts[: max(lines - 1, 1)]]
+    room = max(lines - 1, 1)
+    return [_shown(line, columns, ascii_only, encoding) for line in facts[:room]]
 
 
 def sparkline(history: Sequence[int], cells: int) -> str:
@@ -161,7 +162,7 @@ def _eta(outlook: Outlook, columns: int) -> str:
         if columns >= 120:
             text += f" ({fit(inert(outlook.deciding), min(width(inert(outlook.deciding)), 20))})"
     for count, word in ((outlook.stopped, "stopped"), (outlook.left_out, "unknown")):
-        if count and outlook.total is not None:
+        if count and outlook.total is not None and columns >= 72:
             text += f" + {count} {word}"
     return text
 

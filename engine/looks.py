@@ -29,7 +29,9 @@ _SHORTER = (
     ("-tokens/", "-tok/"),
     ("429 retry-after", "429"),
     ("breaker open, probe", "breaker"),
+    ("judging: calls", "judging"),
 )
+_LOSSES = ("failed", "refused", "unreadable")
 
 
 class Look(Struct, frozen=True):
@@ -60,7 +62,7 @@ def look_of(row: ModelRow, progress: Progress) -> Look:
     if waiting and not is_full(waiting):
         return Look("◷", "yellow", f"judging: {waiting}" if answered else waiting, 1)
     if not row.in_flight and row.saved_ago_s is None:
-        return Look("·", "dim", waiting, 2)
+        return Look("·", "dim", waiting or losses(row), 2)
     doing = waiting
     if answered:
         doing = f"judging: {waiting}" if waiting else "judging"
@@ -133,6 +135,8 @@ def _nearly_full(account: AccountView) -> str:
 
 def shortened(words: str, cells: int) -> str:
     """Words in at most `cells` cells. What goes last is the end of a wait: `req/m…, 14 s`."""
+    while width(words) > cells and words.endswith(_LOSSES) and ", " in words:
+        words = words.rpartition(", ")[0]
     for long, short in _SHORTER:
         if width(words) <= cells:
             return words
