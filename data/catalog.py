@@ -84,6 +84,8 @@ APIS = ("openai-chat", "openai-responses", "anthropic", "gemini")
 """The wire formats that presets speak; `providers/registry.py` has their codecs."""
 REMARKS = ("usage", "source", "checked", "certain", "note")
 """Keys for people: they stand for one entry and are not handed on."""
+NEAR = 0.75
+"""How alike a name must be to be suggested: `opnai` is, `nope` is not."""
 PLACEHOLDER = "RESOURCE"
 """Stands in a preset's address for a name that only the user knows."""
 _BY_API = {"anthropic": "anthropic", "gemini": "gemini"}
@@ -196,7 +198,7 @@ def _with(table: ProviderTable, **changes: Any) -> ProviderTable:
 
 
 def _unknown(name: str, known: Presets, where: str) -> ConfigError:
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name, known, n=1, cutoff=NEAR)
     return ConfigError(
         f"unknown provider `{printable(name, 80)}`",
         where=where,

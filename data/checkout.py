@@ -83,7 +83,9 @@ def import_checkout(path: str | Path, *, home: Path) -> list[Imported]:
     """
     root = Path(path)
     if not root.is_dir():
-        reason = "this is a file, not a folder" if root.exists() else "no such folder"
+        reason = "this is a file, not a folder" if root.is_file() else "no such folder"
+        if root.exists() and not root.is_file():
+            reason = "neither a folder nor a regular file"
         raise DataError(reason, path=_told(root), how=_HOW)
     versions = _versions(root)
     template, judge_warning = _prompt(root / JUDGE)

@@ -190,8 +190,7 @@ def test_the_summary_says_what_is_missing_and_why() -> None:
         scores_of(GOOD),
         run_dir="runs/night",
         file=out,
-        files=["leaderboard.md"],
-        next_command="alignsweep run sweep.toml",
+        facts=[("files", "leaderboard.md"), ("time", ""), ("next", "alignsweep run sweep.toml")],
         columns=100,
         colour=False,
     )

@@ -190,7 +190,8 @@ def _tell_taken(path: str, name: str) -> None:
 
 def _tell_benchmark(benchmark: Benchmark) -> None:
     questions = benchmark.questions
-    typer.echo(f"{printable(benchmark.name)}: {printable(benchmark.title)}")
+    title = "" if benchmark.title == benchmark.name else f": {printable(benchmark.title)}"
+    typer.echo(f"{printable(benchmark.name)}{title}")
     typer.echo(f"  sha256     {benchmark.sha256}")
     typer.echo(f"  rubric     {printable(benchmark.rubric)}")
     if benchmark.source:

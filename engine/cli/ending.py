@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -32,6 +33,7 @@ def say(
 ) -> None:
     """The summary on stdout; warnings on stderr."""
     from data.codec import replace
+    from engine.reports.plain import paragraph
     from engine.reports.terminal import print_summary
 
     scores = None
@@ -40,22 +42,28 @@ def say(
     files = _leave_reports(options, scores, outcome) if scores is not None else []
     if outcome.state != "interrupted":
         _leave_manifest(loaded, options, files)
+    facts = [
+        ("files", " · ".join(files)),
+        ("money", money_line(outcome.spent)),
+        ("time", time_line(outcome.progress)),
+        ("next", _next_command(loaded, outcome, options, command)),
+    ]
     print_summary(
         replace(outcome.progress, state=_word(outcome)),
         scores,
         run_dir=str(options.folder),
         file=sys.stdout,
-        files=files,
-        next_command=_next_command(loaded, outcome, options, command),
+        ties=_ties(loaded, scores, outcome),
+        facts=facts,
     )
-    typer.echo(f"  money     {money_line(outcome.spent)}")
-    if line := time_line(outcome.progress):
-        typer.echo(f"  time      {line}")
     if outcome.state == "budget":
         for line in _left(loaded, options, outcome, caches):
             typer.echo(f"  {line}")
-    for line in _remarks(loaded, outcome):
-        typer.echo(line, err=True)
+    columns = shutil.get_terminal_size().columns if sys.stderr.isatty() else 10**6
+    for remark in _remarks(loaded, outcome):
+        indent = " " * (len(remark) - len(remark.lstrip()))
+        for line in paragraph(remark, columns, first=indent, rest=f"{indent}  "):
+            typer.echo(line, err=True)
 
 
 def _remarks(loaded: Loaded, outcome: Outcome) -> Iterator[str]:
@@ -163,6 +171,15 @@ def _scores(loaded: Loaded, options: Options) -> Scores:
     from engine.results import scores_in
 
     return scores_in(options.folder, loaded.sweep, loaded.benchmark)
+
+
+def _ties(loaded: Loaded, scores: Scores | None, outcome: Outcome) -> dict[str, str]:
+    """Which ranks cannot be told apart. Left out after an interruption, as the page is."""
+    from engine.reports.uncertainty import ties
+
+    if scores is None or outcome.state == "interrupted":
+        return {}
+    return ties(scores, loaded.benchmark)
 
 
 def _leave_reports(options: Options, scores: Scores, outcome: Outcome) -> list[str]:

@@ -125,5 +125,5 @@ def _print(loaded: Loaded, options: Options, prediction: Prediction) -> None:
     asks = f"up to {sweep.asks - 1} re-asks a judgment" if sweep.asks > 1 else "no re-asks"
     typer.echo(
         f"\nto send: {work.to_send:,}   cached: {work.cached:,}   done: {work.done:,}"
-        f"   ({asks} and retries come on top)"
+        f"\n  {asks} and retries come on top"
     )

@@ -21,6 +21,7 @@ from engine.expectation import FIRST_TOKEN_S, TOKENS_PER_S, VERDICT
 from engine.limits import WORDS
 from engine.money import NANO, Amount, formatted
 from engine.prediction import Cost, Fit, Prediction, Sum
+from engine.reports.plain import paragraph
 from engine.workload import Range, Share
 
 SCHEMA = "alignsweep.plan/1"
@@ -39,10 +40,12 @@ def request_lines(prediction: Prediction, sweep: Sweep) -> Iterator[str]:
             continue
         kind = " (simulated)" if provider.simulated else ""
         yield ""
-        yield (
+        facts = (
             f"{inert(provider.name)}{kind}: {sum(s.to_send for s in mine):,} requests"
-            f"  ({', '.join(_limits(together(provider)))})  {inert(provider.base_url)}"
+            f" ({', '.join(_limits(together(provider)))})"
         )
+        yield from paragraph(facts, COLUMNS, rest="  ")
+        yield from paragraph(inert(provider.base_url), COLUMNS, first="  at ")
         for share in mine:
             yield (
                 f"  {share.to_send:>9,} {share.stage} by {inert(share.party)}"

@@ -6,7 +6,7 @@ terminal is too narrow, categories go first, then groups; a name is cut, a numbe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO, Literal
 
 from rich.console import Console
@@ -50,21 +50,24 @@ def print_summary(
     *,
     run_dir: str,
     file: IO[str],
-    files: Sequence[str] = (),
-    next_command: str = "",
     columns: int | None = None,
     colour: bool | None = None,
+    ties: Mapping[str, str] | None = None,
+    facts: Sequence[tuple[str, str]] = (),
 ) -> None:
-    """The end of a run: whether it is all there, what is missing, the table, where things are."""
+    """The end of a run: whether it is all there, what is missing, the table, where things are.
+
+    `ties`: by judge, the ranks that cannot be told apart. `facts`: the last lines, each with its head.
+    """
     console = _console(file, columns, colour)
     for text in summary_lines(progress, run_dir):
         _say(console, text)
     if scores is not None:
-        _print_all(console, scores, TOP)
-    if files:
-        _say(console, f"  files     {' · '.join(inert(name) for name in files)}")
-    if next_command:
-        _say(console, f"  next      {inert(next_command)}")
+        _print_all(console, scores, TOP, ties=ties)
+        console.print()
+    for head, text in facts:
+        if text:
+            _fact(console, head, inert(text))
 
 
 def summary_lines(progress: Progress, run_dir: str) -> list[str]:
@@ -92,7 +95,7 @@ def summary_lines(progress: Progress, run_dir: str) -> list[str]:
     if missing:
         lines.append(f"  missing   {missing}")
     stopped = [(m.name, m.stopped) for m in progress.models if m.stopped]
-    stopped += [(a.name, a.stopped) for a in progress.accounts if a.stopped]
+    stopped += [(a.name, a.remedy or a.stopped) for a in progress.accounts if a.stopped]
     lines += [f"  stopped   {inert(name)}: {inert(why)}" for name, why in dict.fromkeys(stopped)]
     return lines
 
@@ -104,9 +107,10 @@ def _print_all(
     *,
     partial: bool = False,
     intervals: Intervals | None = None,
+    ties: Mapping[str, str] | None = None,
 ) -> None:
     for sheet in sheets(scores, partial=partial):
-        _print_sheet(console, sheet, top)
+        _print_sheet(console, sheet, top, (ties or {}).get(sheet.judge, ""))
     for duel in duel_sheets(scores, intervals):
         _print_duels(console, duel, top)
 
@@ -114,7 +118,7 @@ def _print_all(
 # --- one sheet ---------------------------------------------------------------------------------
 
 
-def _print_sheet(console: Console, sheet: Sheet, top: int | None) -> None:
+def _print_sheet(console: Console, sheet: Sheet, top: int | None, ties: str = "") -> None:
     entries = sheet.entries if top is None else sheet.entries[:top]
     heads = _heads_that_fit(sheet, console.width)
     table = RichTable(box=None, padding=(0, 1, 0, 0), show_edge=False, header_style="dim")
@@ -133,6 +137,8 @@ def _print_sheet(console: Console, sheet: Sheet, top: int | None) -> None:
     hidden = len(sheet.entries) - len(entries)
     if hidden:
         _say(console, f"  + {hidden} more in the report")
+    if ties:
+        _remark(console, f"{ties} cannot be told apart (5 %, Holm; `alignsweep rank` says more).")
     for note in sheet.notes:
         _remark(console, note)
 
@@ -225,6 +231,13 @@ def _remark(console: Console, note: str) -> None:
     """A note, indented as a whole on a terminal, one line where programs read."""
     columns = console.width if console.is_terminal else 10**6
     for line in paragraph(note, columns, first="  * "):
+        _say(console, line)
+
+
+def _fact(console: Console, head: str, text: str) -> None:
+    """`  files     report.html · …`: what does not fit goes on below itself."""
+    columns = console.width if console.is_terminal else 10**6
+    for line in paragraph(text, columns, first=f"  {head:<10}", rest=" " * 12):
         _say(console, line)
 
 

@@ -26,6 +26,21 @@ Intervals = Mapping[tuple[str, str], Interval]
 """By (judge, model)."""
 
 
+def ties(scores: Scores, benchmark: Benchmark) -> dict[str, str]:
+    """By judge: `ranks 4-7 and 9-10`, the stretches of ranks that the data cannot tell apart."""
+    from engine.stats.grid import grids
+    from engine.stats.ranking import rankings
+
+    found = {}
+    for grid in grids(scores, benchmark):
+        [ranking] = rankings(grid, [grid.total])
+        stretches = [f"{first}-{last}" for first, last in ranking.runs if last > first]
+        if stretches:
+            *others, end = stretches
+            found[grid.judge] = f"ranks {', '.join(others)}{' and ' if others else ''}{end}"
+    return found
+
+
 def intervals(scores: Scores, benchmark: Benchmark) -> Intervals:
     """Intervals of all totals (`engine/stats/`); models that have none are left out.
 
