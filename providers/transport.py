@@ -20,6 +20,7 @@ import aiohttp
 
 from data.errors import ConfigError, TransportError
 from data.text import printable
+from providers.deadline import Deadline, Deadlines
 from providers.wire import Endpoint, HttpReply, HttpRequest
 
 MAX_BODY = 16 * 1024 * 1024
@@ -48,6 +49,7 @@ class AiohttpTransport:
             raise_for_status=False,
             headers=BASE_HEADERS,
         )
+        self._deadlines: dict[float, Deadlines] = {}
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
         self._trusts: dict[str, ssl.SSLContext] = {}
 
@@ -55,7 +57,8 @@ class AiohttpTransport:
         clock = asyncio.get_running_loop().time
         started = clock()
         try:
-            return await self._exchange(request, endpoint, started)
+            with self._deadline(endpoint.timeout_s):
+                return await self._exchange(request, endpoint, started)
         except TimeoutError:
             raise TransportError(f"no whole reply within {endpoint.timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -80,31 +83,29 @@ class AiohttpTransport:
             ssl=self._trust(endpoint.ca_file),
             proxy=endpoint.proxy or None,
         ) as response:
-            marks = Marks(clock, started) if _streams(response) else None
-            body = await _read(response, MAX_STREAM if marks else MAX_BODY, marks)
-            return HttpReply(
-                response.status,
-                _lowered(response.headers),
-                body,
-                clock() - started,
-                marks.noted if marks and not _encoding(response) else (),
-            )
+            told = _lowered(response.headers)
+            streams = "event-stream" in told.get("content-type", "").lower()
+            marks = Marks(clock, started) if streams else None
+            body = await _read(response, told, MAX_STREAM if streams else MAX_BODY, marks)
+            noted = marks.noted if marks and not _encoding(told) else ()
+            return HttpReply(response.status, told, body, clock() - started, noted)
 
     async def get(self, url: str, *, max_bytes: int, timeout_s: float) -> HttpReply:
         loop = asyncio.get_running_loop()
         started = loop.time()
         _refuse_unsafe(url)
+        getting = self._session.get(
+            url,
+            headers={"Accept": "*/*"},
+            timeout=self._timeout(timeout_s),
+            allow_redirects=False,
+        )
         try:
-            async with self._session.get(
-                url,
-                headers={"Accept": "*/*"},
-                timeout=self._timeout(timeout_s),
-                allow_redirects=False,
-            ) as response:
-                body = await _read(response, max_bytes)
-                return HttpReply(
-                    response.status, _lowered(response.headers), body, loop.time() - started
-                )
+            with self._deadline(timeout_s):
+                async with getting as response:
+                    told = _lowered(response.headers)
+                    body = await _read(response, told, max_bytes)
+                    return HttpReply(response.status, told, body, loop.time() - started)
         except TimeoutError:
             raise TransportError(f"no whole reply within {timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -119,10 +120,18 @@ class AiohttpTransport:
             self._trusts[ca_file] = ssl.create_default_context(cafile=ca_file)
         return self._trusts.get(ca_file, True)
 
+    def _deadline(self, total_s: float) -> Deadline:
+        """Of a whole exchange. aiohttp's own total would set a timer and a context for each."""
+        deadlines = self._deadlines.get(total_s)
+        if deadlines is None:
+            deadlines = self._deadlines[total_s] = Deadlines(total_s)
+        return deadlines.one()
+
     def _timeout(self, total_s: float) -> aiohttp.ClientTimeout:
+        """Of connecting only."""
         timeout = self._timeouts.get(total_s)
         if timeout is None:
-            timeout = aiohttp.ClientTimeout(total=total_s, sock_connect=min(CONNECT_S, total_s))
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_S, total_s))
             self._timeouts[total_s] = timeout
         return timeout
 
@@ -168,17 +177,18 @@ class Marks:
         return (*self._first, *self._last)
 
 
-def _streams(response: aiohttp.ClientResponse) -> bool:
-    return "event-stream" in response.headers.get("Content-Type", "").lower()
-
-
-def _encoding(response: aiohttp.ClientResponse) -> str:
+def _encoding(headers: Mapping[str, str]) -> str:
     """How the body is compressed; empty: not at all."""
-    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    encoding = headers.get("content-encoding", "").strip().lower()
     return "" if encoding == "identity" else encoding
 
 
-async def _read(response: aiohttp.ClientResponse, cap: int, marks: Marks | None = None) -> bytes:
+async def _read(
+    response: aiohttp.ClientResponse,
+    headers: Mapping[str, str],
+    cap: int,
+    marks: Marks | None = None,
+) -> bytes:
     """The body, decompressed if the server compressed it unasked. Raises TransportError over the cap."""
     if (response.content_length or 0) > cap:
         response.close()
@@ -187,7 +197,7 @@ async def _read(response: aiohttp.ClientResponse, cap: int, marks: Marks | None 
         )
     chunks: list[bytes] = []
     size = 0
-    async for chunk in response.content.iter_any():
+    while chunk := await response.content.readany():
         size += len(chunk)
         if size > cap:
             response.close()
@@ -196,7 +206,7 @@ async def _read(response: aiohttp.ClientResponse, cap: int, marks: Marks | None 
         if marks is not None:
             marks.note(size)
     body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-    encoding = _encoding(response)
+    encoding = _encoding(headers)
     return _decompressed(body, encoding, cap) if encoding else body
 
 
