@@ -183,6 +183,8 @@ class Journal(Generic[Told]):
         self.path = path
         self._fd, self._size, self._offload, self._tell = fd, size, offload, tell
         self._untold: list[Told] = []
+        self._gathered: list[bytes] | None = None
+        """Lines that are written together, while somebody gathers them."""
         self._first, self._full = asyncio.Event(), asyncio.Event()
         self._syncing = asyncio.Lock()
         self._broken = ""
@@ -240,8 +242,19 @@ class Journal(Generic[Told]):
         self._owe(told)
         return Place(place.offset + len(head), len(tail))
 
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is appended within goes out in one write at its end. Nothing may be awaited within."""
+        self._gathered = []
+        try:
+            yield
+        finally:
+            self._write_gathered()
+            self._gathered = None
+
     def read(self, place: Place) -> bytes:
         """The bytes of one line."""
+        self._write_gathered()
         return os.pread(self._fd, place.length, place.offset)
 
     async def keep_durable(self) -> None:
@@ -300,10 +313,23 @@ class Journal(Generic[Told]):
             self._broken = f"fdatasync of {self.path} failed: {error.strerror}"
             raise StorageError(self._broken) from None
 
+    def _write_gathered(self) -> None:
+        """Before anybody looks at the file, and at the end."""
+        if not self._gathered:
+            return
+        data, self._gathered = b"".join(self._gathered), None
+        self._size -= len(data)
+        self._write(data)
+        self._gathered = []
+
     def _write(self, data: bytes) -> Place:
         """All of it or nothing."""
         if self._broken:
             raise StorageError(self._broken)
+        if self._gathered is not None:
+            self._gathered.append(data)
+            self._size += len(data)
+            return Place(self._size - len(data), len(data))
         try:
             written = os.write(self._fd, data)
         except OSError as error:

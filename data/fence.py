@@ -8,6 +8,7 @@ answer is. Should the tag occur all the same, a longer one is derived until it d
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from itertools import count
 
 from data import codec
@@ -20,6 +21,11 @@ CLOSING = "[回答结束 {tag}]"
 
 def fence(seed: int, texts: Iterable[str], *, digits: int = DIGITS) -> tuple[str, str]:
     """(opening, closing) whose tag occurs in none of `texts`; equal input gives equal output."""
+    return _fence(seed, tuple(texts), digits)
+
+
+@lru_cache(maxsize=8)  # several judges of one answer come one after the other
+def _fence(seed: int, texts: tuple[str, ...], digits: int) -> tuple[str, str]:
     material = list(texts)
     for attempt in count():
         tag = _tag([seed, material, attempt], digits + attempt)

@@ -24,7 +24,8 @@ _NUMERALS = dict(zip("零一二三四五六七八九十两", (*range(11), 2), st
 _NUMBER = rf"(?>-?[0-9]+(?:\.[0-9]+)?|[{''.join(_NUMERALS)}])"
 _ITEM = re.compile(r"(?:^|[,;\n])([^,;\n:]*):([^,;\n]*)")
 _ELLIPSIS = re.compile(r"(?:^|[,;\n])[ \t'\"]*\.{2,}[ \t'\"]*(?=[,;:\n]|$)")
-_BRACES = re.compile(r"\{+|\}+")
+_BRACES = re.compile(r"\{\{*|\}\}*")
+"""Written so that `re` sees the two characters a run begins with, and skips all others quickly."""
 
 
 Span = tuple[int, int]
@@ -223,18 +224,19 @@ def _items(body: str, grammar: Grammar, *, cut: bool) -> _Items:
     """The items with a known key; a dimension that is given two values has none."""
     found: dict[str, list[float]] = {}
     for item in _ITEM.finditer(body):
-        key = grammar.key_of(item[1])
+        words, number = item.groups()
+        key = grammar.key_of(words)
         if key is None:
             continue
         numbers = found.setdefault(key, [])
-        value = _value(item[2], grammar)
+        value = _value(number, grammar)
         at_end = cut and item.end() == len(body)
-        if value is not None and not (at_end and _may_go_on(item[2], value, grammar)):
+        if value is not None and not (at_end and _may_go_on(number, value, grammar)):
             numbers.append(value)
     scores, values, alias = found.get(grammar.score, []), {}, ""
     for key, numbers in found.items():
         if key in grammar.names:
-            if len(set(numbers)) == 1:
+            if len(numbers) == 1 or len(set(numbers)) == 1:
                 values[grammar.names[key]] = numbers[0]
         elif numbers and (not scores or alias):
             # An alias counts only without the key itself: beside it, it is a sum or a mean.

@@ -47,11 +47,16 @@ _PLAIN = _PlainChars(
     }
 )
 
+_FREQUENT = {char: _PLAIN[char] for char in "，：；（）“”"}
+"""What Chinese prose is full of. Replaced all at once; the rest is looked up one by one."""
+
 
 def plain(text: str) -> str:
     """One way to write each thing: NFKC forms, straight quotes, no invisible characters."""
     if "\\u" in text:  # JSON's own escapes
         text = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+    for char, form in _FREQUENT.items():
+        text = text.replace(char, form)
     parts = _ODD.split(text)
     parts[1::2] = map(_PLAIN.__getitem__, parts[1::2])
     return "".join(parts)

@@ -116,7 +116,8 @@ class Plan:
     def answers_of(self, number: int) -> tuple[int, ...]:
         """All answers that a judgment judges, in the order of its candidates."""
         group, slot = self._place(number)
-        return tuple(group * self._models + model for model in slot.models)
+        first = group * self._models
+        return tuple([first + model for model in slot.models])
 
     def judgments_of(self, answer: int) -> list[int]:
         """The numbers of all judgments that need an answer."""

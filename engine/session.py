@@ -212,13 +212,13 @@ class Session:
 
     def _case(self, job: Job) -> judging.Case:
         judge = self._sweep.judges[self._plan.judge_index(job.number)]
-        question = self._plan.item(job.number)[0]
+        question, turn = self._plan.item(job.number)
         rubric = self._rubrics[judge.rubric]
-        answers = self._plan.answers_of(job.number)
-        earlier = (map(self._texts, self._plan.turns_before(answer)) for answer in answers)
-        dialogues = tuple(
-            (*before, said) for before, said in zip(earlier, job.answers, strict=True)
-        )
+        dialogues: tuple[tuple[str, ...], ...] = tuple([(said,) for said in job.answers])
+        if turn:
+            answers = self._plan.answers_of(job.number)
+            earlier = (map(self._texts, self._plan.turns_before(answer)) for answer in answers)
+            dialogues = tuple((*told, *said) for told, said in zip(earlier, dialogues, strict=True))
         return judging.Case(self._sweep, judge, rubric, job.trial, question, dialogues)
 
     async def _admit(self, jobs: Sequence[Job]) -> None:
@@ -228,14 +228,15 @@ class Session:
         """
         leaders = [job for job in jobs if self._sharing.leads(job)]
         known = await self._client.known(leaders)
-        for job in leaders:
-            response = known.get(job.key)
-            if response is not None:
-                self._answered(job, response, None)
-            elif self._stops.cover(job):  # since it was taken up
-                self._leave_pending(job)
-            else:
-                job.pool.backlog.put(job)
+        with self._journal.together():
+            for job in leaders:
+                response = known.get(job.key)
+                if response is not None:
+                    self._answered(job, response, None)
+                elif self._stops.cover(job):  # since it was taken up
+                    self._leave_pending(job)
+                else:
+                    job.pool.backlog.put(job)
 
     # --- workers -------------------------------------------------------------------------------
 
@@ -324,7 +325,7 @@ class Session:
             self._keeper.keep_answer(job, response, settled, {})
             self._texts.remember(job.number, response.text)
             self._streams.answered(job.number)
-            if self._hungry:  # a judge elsewhere may have had nothing to do
+            if not self._poke.is_set() and self._hungry:  # a judge elsewhere had nothing to do
                 self._poke.set()
         self._end(job)
 
@@ -413,5 +414,5 @@ class Session:
         self._alive -= 1
         backlog = job.pool.backlog
         backlog.give_back()
-        if self._alive == 0 or backlog.hungry:
+        if not self._poke.is_set() and (self._alive == 0 or backlog.hungry):
             self._poke.set()

@@ -39,6 +39,7 @@ class Streams:
         self._plan, self._ledger, self._options = plan, ledger, options
         self._answers: dict[str, Stream] = {}
         self._judges: list[Stream] = []
+        self._chosen = frozenset(options.selection.models)
         if options.generate:
             self._add_models(pools)
         self._add_judges(pools)
@@ -80,12 +81,13 @@ class Streams:
 
     def _may_be_judged(self, number: int) -> bool:
         """Are all answers there that a judgment needs, and is it one of this session's?"""
-        answers = self._plan.answers_of(number)
-        return self._is_chosen(number) and all(self._ledger.state(a) in JUDGEABLE for a in answers)
+        if not self._is_chosen(number):
+            return False
+        return all(self._ledger.states[a] in JUDGEABLE for a in self._plan.answers_of(number))
 
     def _is_chosen(self, number: int) -> bool:
         """A judgment goes with the model that it is named after."""
-        return self._plan.model_index(number) in self._options.selection.models
+        return self._plan.model_index(number) in self._chosen
 
     def _add_models(self, pools: Mapping[str, Pool]) -> None:
         chosen = self._options.selection

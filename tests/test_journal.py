@@ -982,3 +982,74 @@ def test_a_folder_that_cannot_be_locked_is_one_clear_error(tmp_path: Path) -> No
     (tmp_path / "lock").mkdir()
     with pytest.raises(AlignsweepError, match=r"cannot lock .*directory"):
         RunLock(tmp_path)
+
+
+# --- lines written together ----------------------------------------------------------------------
+
+
+def test_what_is_gathered_is_written_at_once_and_stands_where_it_was_said(tmp_path: Path) -> None:
+    """Nothing before the end, everything after it; a look at a line in between finds it."""
+    path = tmp_path / "journal.jsonl"
+
+    async def main() -> None:
+        journal = create(path, Inline())
+        before = path.stat().st_size
+        with journal.together():
+            places = [journal.append(answer(n, "字" * n)) for n in range(3)]
+            places.append(journal.append_pair(Settled(1, 0.5), answer(9), told="x"))
+            assert path.stat().st_size == before
+            assert journal.read(places[2]) == seal(answer(2, "字" * 2))
+            places.append(journal.append(answer(4)))
+        assert [journal.read(place) for place in places] == [
+            *(seal(answer(n, "字" * n)) for n in range(3)),
+            seal(answer(9)),
+            seal(answer(4)),
+        ]
+        alone = journal.append(answer(5))
+        assert path.stat().st_size == alone.offset + alone.length
+        await journal.aclose()
+
+    run(main)
+    found, tail, _ = look(path)
+    assert tail is None
+    assert len([record for record in found if isinstance(record, Answer)]) == 6
+
+
+def append_all(journal: Journal[Any], records: list[Any]) -> None:
+    """Together."""
+    with journal.together():
+        for record in records:
+            journal.append(record)
+
+
+def test_lines_gathered_before_an_error_are_written_all_the_same(tmp_path: Path) -> None:
+    """Their trials are marked as done."""
+    path = tmp_path / "journal.jsonl"
+
+    async def main() -> None:
+        journal = create(path, Inline())
+        with pytest.raises(TypeError):
+            append_all(journal, [answer(1), object()])
+        await journal.aclose()
+
+    run(main)
+    assert answer(1) in read(path)
+
+
+def test_gathered_lines_that_do_not_fit_stop_the_journal(tmp_path: Path) -> None:
+    """As one line does: the file keeps its size, and nothing can be written any more."""
+    path = tmp_path / "journal.jsonl"
+
+    async def main() -> None:
+        journal = create(path, Inline())
+        before = path.read_bytes()
+        readable = os.open(path, os.O_RDONLY)
+        os.dup2(readable, journal._fd)  # every write is refused from now on
+        with pytest.raises(StorageError):
+            append_all(journal, [answer(1), answer(2)])
+        with pytest.raises(StorageError):
+            journal.append(answer(3))
+        assert path.read_bytes() == before
+        os.close(readable)
+
+    run(main)
