@@ -372,7 +372,108 @@ class Limit(Struct, frozen=True, tag="limit", tag_field="kind"):
     t_s: float
 
 
-Record = Header | Intent | Settled | Answer | Judgment | Failure | Amended | Synced | Limit
+# A benchmark's journal (`alignsweep bench`) has these lines besides headers, intents, settled and limits.
+
+LoadKind = Literal["closed", "constant", "poisson"]
+CallEnd = Literal["", "useful", "refused", "unreadable", "failed"]
+
+
+class Bench(Struct, frozen=True, kw_only=True, tag="bench", tag_field="kind"):
+    """The second line: what is measured, and how. `settings` is what was asked for, as plain data."""
+
+    settings: dict[str, Any]
+
+
+class Timing(Struct, frozen=True, kw_only=True, tag="timing", tag_field="kind", omit_defaults=True):
+    """One attempt, timed. The first five times are seconds since its block began; then since `sent_s`."""
+
+    id: int
+    """Its Intent's."""
+    block: int
+    target: str
+    question_id: QuestionId
+    call: int
+    """Number of the call within its block: one answer or verdict, with all attempts and asks for it."""
+    ask: int = 0
+    attempt: int = 1
+    intended_s: float
+    """When the call was meant to begin: by the schedule, or when its place became free."""
+    asked_s: float
+    """When the limits were asked for leave,"""
+    admitted_s: float
+    """and gave it."""
+    sent_s: float
+    done_s: float
+    """Last byte of the reply, or the error."""
+    first_byte_s: float | None = None
+    ttft_s: float | None = None
+    ttfa_s: float | None = None
+    last_token_s: float | None = None
+    arrivals: tuple[int, ...] = ()
+    """Between reads of a stream's body, from first to last token: ten-thousandths of a second."""
+    status: int = 0
+    """HTTP; 0: no reply came."""
+    error: str = ""
+    told_s: float | None = None
+    """Retry-After, in seconds."""
+    timed_out: bool = False
+    usage: Usage | None = None
+    characters: int = 0
+    stop: str = ""
+    served_model: str = ""
+    cost: int | None = None
+    """Nano-units of `currency`; None: unknown."""
+    currency: str = ""
+    estimated: bool = False
+    cold: int | None = None
+    """What it would cost had nothing come from the provider's prompt cache."""
+    hot: int | None = None
+    """… had all of the prompt."""
+    end: CallEnd = ""
+    """What the whole call came to, on its last attempt."""
+    salted: bool = False
+
+
+class Block(Struct, frozen=True, kw_only=True, tag="block", tag_field="kind", omit_defaults=True):
+    """A stretch of one load on one target, over and whole. Times are seconds since it began."""
+
+    number: int
+    target: str
+    load: LoadKind
+    level: float
+    """Calls in flight, or calls a minute."""
+    repeat: int = 0
+    began_s: float
+    """Seconds since the epoch."""
+    window: tuple[float, float] | None = None
+    """The steady part that is counted; None: it was never reached."""
+    ended_s: float
+    """When the last call was over."""
+    why: str
+    """Why no further call was begun: precise, count, time, errors, money, limited."""
+    lag_p99_s: float | None = None
+    """How late the event loop woke up."""
+    cpu: float | None = None
+    """Share of one core that this process used."""
+    opened: int = 0
+    reused: int = 0
+    """Connections."""
+
+
+Record = (
+    Header
+    | Intent
+    | Settled
+    | Answer
+    | Judgment
+    | Failure
+    | Amended
+    | Synced
+    | Limit
+    | Bench
+    | Timing
+    | Block
+)
 Result = Answer | Judgment | Failure
 
 # --- a sweep, resolved -------------------------------------------------------------------------

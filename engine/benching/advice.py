@@ -1,0 +1,95 @@
+"""How many calls in flight to use, by what was measured. Pure.
+
+Recommended is the smallest tested rung that gives at least 95 % of the throughput of the best one, while
+at most 1 % of requests are turned away with 429, at most 1 % fail, the slowest percent stays below half
+the timeout, and this process kept up. The rate limit that was met on the way is said beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from data.schema import Struct
+from engine.benching.knee import Knee, Step, knee
+from engine.benching.rungs import Rung, Spread
+
+ENOUGH, TOLERATED, OF_TIMEOUT = 0.95, 0.01, 0.5
+
+
+class Advice(Struct, frozen=True, kw_only=True):
+    """What the ladder of one target says."""
+
+    target: str
+    knee: Knee
+    concurrency: int | None = None
+    """Recommended calls in flight; None: no rung will do (`why` says it)."""
+    why: str = ""
+    best_per_min: float | None = None
+    """Useful results a minute at the best rung that may be ranked."""
+
+
+def advise(rungs: Sequence[Rung], timeout_s: float) -> Advice:
+    """`rungs`: all of one target."""
+    ladder = sorted((r for r in rungs if r.load == "closed"), key=lambda r: r.level)
+    target = rungs[0].target if rungs else ""
+    bend = knee(_steps(ladder))
+    ranked = [r for r in ladder if r.useful_per_min is not None and not r.client.bound]
+    if not ranked:
+        bound = any(r.client.bound for r in ladder)
+        why = "this machine could not keep up" if bound else "no rung brought anything useful"
+        return Advice(target=target, knee=bend, why=why)
+    sound = [r for r in ranked if not _objection(r, timeout_s)]
+    best = max(_per_min(r) for r in sound) if sound else None
+    if best is None:
+        why = f"at {ranked[0].level:g} in flight: {_objection(ranked[0], timeout_s)}"
+        return Advice(target=target, knee=bend, why=why)
+    chosen = next(r for r in sound if _per_min(r) >= ENOUGH * best)
+    return Advice(
+        target=target,
+        knee=bend,
+        concurrency=int(chosen.level),
+        why=_reason(chosen, ladder, bend),
+        best_per_min=best,
+    )
+
+
+def _steps(ladder: Sequence[Rung]) -> list[Step]:
+    return [
+        Step(r.in_flight, r.latency.mean.est, r.latency.n)
+        for r in ladder
+        if r.latency.mean is not None and r.in_flight > 0
+    ]
+
+
+def _per_min(rung: Rung) -> float:
+    return rung.useful_per_min.est if rung.useful_per_min is not None else 0.0
+
+
+def _objection(rung: Rung, timeout_s: float) -> str:
+    """Why a rung is not to be used; empty: it may."""
+    if (limited := rung.limited.est or 0.0) > TOLERATED:
+        return f"{limited:.1%} of requests were turned away (429)"
+    if (failed := rung.failed.est or 0.0) > TOLERATED:
+        return f"{failed:.1%} of requests failed"
+    slow = _slowest_s(rung.latency)
+    if slow is not None and slow > OF_TIMEOUT * timeout_s:
+        return f"the slowest take {slow:.0f} s, and the timeout is {timeout_s:g} s"
+    return ""
+
+
+def _slowest_s(latency: Spread) -> float | None:
+    """The highest percentile that there are enough values for."""
+    for found in (latency.p99, latency.p95, latency.p90, latency.p50):
+        if found is not None:
+            return found.est
+    return None
+
+
+def _reason(chosen: Rung, ladder: Sequence[Rung], bend: Knee) -> str:
+    last = ladder[-1]
+    if chosen is last and bend.status != "passed":
+        return f"still rising at {last.level:g}: a longer ladder may find more"
+    if bend.in_flight is not None:
+        kind = "soft knee" if bend.soft else "knee"
+        return f"{kind} at {bend.in_flight:.1f} in flight"
+    return "more calls in flight bring less than 5 % more"
