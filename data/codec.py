@@ -131,6 +131,11 @@ def indented(record: Any) -> str:
     return json.dumps(msgspec.to_builtins(record), indent=2, ensure_ascii=False)
 
 
+def json_schema(kind: Any) -> dict[str, Any]:
+    """The JSON Schema (2020-12) of what `encode` makes of a record type."""
+    return msgspec.json.schema(kind)
+
+
 def convert(value: Any, kind: type[T], *, where: str | Callable[[str], str]) -> T:
     """A parsed TOML or JSON value as `kind`, strictly. `where` is the place of the value, or says the
     place of one of its keys (`""`: of the whole).

@@ -224,7 +224,7 @@ async def _pools(
     names |= {j.provider for j in loaded.sweep.judges} if options.judge else set()
     specs = [p for p in loaded.sweep.providers if p.name in names]
     everyone = [account for spec in specs for account in accounts_of(spec)]
-    transports = (outside.transports or _transports)(everyone, loaded)
+    transports = (outside.transports or transports_of)(everyone, loaded)
     pools: dict[str, Pool] = {}
     for spec in specs:
         pool = Pool(spec, spoken(spec))
@@ -237,7 +237,7 @@ async def _pools(
     return pools
 
 
-def _transports(specs: Sequence[ProviderSpec], loaded: Loaded) -> dict[str, Transport]:
+def transports_of(specs: Sequence[ProviderSpec], loaded: Loaded) -> dict[str, Transport]:
     """One real transport for all, and a simulator for each embedded provider."""
     real = [s for s in specs if not is_embedded(s)]
     found: dict[str, Transport] = {}

@@ -38,11 +38,34 @@ BASE_HEADERS: Mapping[str, str] = {
 }
 
 
+class Connections:
+    """How many connections were opened, and how many requests went out on one that was there already."""
+
+    def __init__(self) -> None:
+        self.opened = self.reused = 0
+
+    def trace(self) -> aiohttp.TraceConfig:
+        """What tells a session's connections to these counts."""
+
+        async def opened(*_: object) -> None:
+            self.opened += 1
+
+        async def reused(*_: object) -> None:
+            self.reused += 1
+
+        trace = aiohttp.TraceConfig()
+        trace.on_connection_create_end.append(opened)
+        trace.on_connection_reuseconn.append(reused)
+        return trace
+
+
 class AiohttpTransport:
     """Transport over real HTTP. `connections` bounds the sockets of all accounts together."""
 
-    def __init__(self, connections: int) -> None:
+    def __init__(self, connections: int, counts: Connections | None = None) -> None:
+        """`counts`: where to count connections; nobody counts them else."""
         self._session = aiohttp.ClientSession(
+            trace_configs=[counts.trace()] if counts else None,
             connector=aiohttp.TCPConnector(limit=connections, ttl_dns_cache=300),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,

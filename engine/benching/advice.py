@@ -48,7 +48,7 @@ def advise(rungs: Sequence[Rung], timeout_s: float) -> Advice:
         target=target,
         knee=bend,
         concurrency=int(chosen.level),
-        why=_reason(chosen, ladder, bend),
+        why=_reason(chosen, sound, bend),
         best_per_min=best,
     )
 
@@ -85,10 +85,9 @@ def _slowest_s(latency: Spread) -> float | None:
     return None
 
 
-def _reason(chosen: Rung, ladder: Sequence[Rung], bend: Knee) -> str:
-    last = ladder[-1]
-    if chosen is last and bend.status != "passed":
-        return f"still rising at {last.level:g}: a longer ladder may find more"
+def _reason(chosen: Rung, sound: Sequence[Rung], bend: Knee) -> str:
+    if chosen is sound[-1] and bend.status != "passed":
+        return f"still rising at {chosen.level:g}: a longer ladder may find more"
     if bend.in_flight is not None:
         kind = "soft knee" if bend.soft else "knee"
         return f"{kind} at {bend.in_flight:.1f} in flight"

@@ -19,6 +19,7 @@ from engine.cli import (
     agree,
     anchors,
     audit,
+    bench,
     cache,
     compare,
     ctl,
@@ -65,6 +66,7 @@ for command in (
 ):
     command.register(app)
 app.add_typer(ctl.app, name="ctl", help="Look at a running sweep and steer it.")
+app.add_typer(bench.app, name="bench", help="What providers give per minute and per coin.")
 app.add_typer(cache.app, name="cache", help="The response cache: info, export, prune, clear.")
 app.add_typer(providers.app, name="providers", help="Providers: list, show, check.")
 app.add_typer(explain.app, name="explain-study", help="People compare two judges' explanations.")

@@ -1,0 +1,385 @@
+"""`alignsweep bench`: what a provider gives per minute and per coin, measured with the sweep's own calls.
+
+Exit codes: 0 measured, 2 the user can mend it, 4 stopped by money or time (what is there is valid), 5 this
+machine could not keep up, 130 interrupted (the same command with --out goes on).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from data.errors import ConfigError
+from data.text import printable
+from engine.cli import options as flags
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from engine.benching.outlook import Outlook
+    from engine.benching.settings import Settings
+    from engine.benching.work import Finished, Order, Told
+    from engine.reports.benched_document import Document
+
+app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
+STOPPED, CLIENT_BOUND, INTERRUPTED = 4, 5, 130
+
+Targets = Annotated[
+    list[str] | None,
+    typer.Option("--target", "-t", help="Only this model or judge; may be repeated."),
+]
+Leg = Annotated[str, typer.Option(help="answer (models), judge (judges) or both.")]
+Ladder = Annotated[str, typer.Option(help="Calls in flight, one block each.")]
+Concurrency = Annotated[
+    int | None, typer.Option(min=1, help="One block of so many calls in flight, no ladder.")
+]
+Rpm = Annotated[
+    str, typer.Option(help="Open load instead: calls a minute, one block each (60,120).")
+]
+Arrival = Annotated[str, typer.Option(help="With --rpm: poisson or constant.")]
+Questions = Annotated[int | None, typer.Option(help="Questions at most; all if left out.")]
+MinRequests = Annotated[int, typer.Option(help="Calls in a block at least.")]
+MaxRequests = Annotated[
+    int, typer.Option(help="Calls in a block at most (never below three rounds of its places).")
+]
+StepSeconds = Annotated[str, typer.Option(help="Seconds of a block: MIN..MAX.")]
+Precision = Annotated[
+    float, typer.Option("--ci", help="Enough when the rate is known within this (half width).")
+]
+Repeat = Annotated[int, typer.Option(help="Blocks per load; the repeats in random order.")]
+MaxCost = Annotated[
+    str | None, typer.Option(help="The benchmark's own budget, in the sweep's currency.")
+]
+MaxSeconds = Annotated[
+    float | None, typer.Option(help="Begin no further block after so many seconds.")
+]
+Cache = Annotated[str, typer.Option(help="natural, or cold: every prompt begins with salt.")]
+Stream = Annotated[str, typer.Option(help="auto (as the sweep file has it), yes or no.")]
+Seed = Annotated[int, typer.Option(help="Decides the order of questions and blocks.")]
+
+
+@app.command("run")
+def run(
+    sweep: flags.SweepFile,
+    target: Targets = None,
+    leg: Leg = "both",
+    ladder: Ladder = "1,2,4,8,16,32,64",
+    concurrency: Concurrency = None,
+    rpm: Rpm = "",
+    arrival: Arrival = "poisson",
+    questions: Questions = None,
+    min_requests: MinRequests = 40,
+    max_requests: MaxRequests = 400,
+    step_seconds: StepSeconds = "20..90",
+    ci: Precision = 0.10,
+    repeat: Repeat = 1,
+    max_cost: MaxCost = None,
+    max_seconds: MaxSeconds = None,
+    cache: Cache = "natural",
+    stream: Stream = "auto",
+    seed: Seed = 0,
+    run_dir: flags.RunDir = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The benchmark's folder; one that was begun is gone on with."),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before sending.")] = False,
+    dry_run: flags.DryRun = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The report as JSON on stdout; the rest on stderr.")
+    ] = False,
+) -> None:
+    """Measure models and judges of a sweep file under rising load, and report."""
+    loads = _loads(ladder, concurrency, rpm, arrival)
+    settings = _settings(
+        loads, target, questions, (min_requests, max_requests), step_seconds, ci, repeat,
+        max_seconds, cache, stream, seed,
+    )  # fmt: skip
+    order = _order(sweep, settings, leg, max_cost, run_dir)
+    plan = _outlook(order)
+    _say_plan(plan, order, err=as_json)
+    if dry_run:
+        return
+    _ask(order, yes)
+    folder = out or _new_folder(order)
+    finished = _measure(order, folder)
+    _finish(folder, finished, as_json=as_json)
+
+
+@app.command("plan")
+def plan(
+    sweep: flags.SweepFile,
+    target: Targets = None,
+    leg: Leg = "both",
+    ladder: Ladder = "1,2,4,8,16,32,64",
+    rpm: Rpm = "",
+    questions: Questions = None,
+    min_requests: MinRequests = 40,
+    max_requests: MaxRequests = 400,
+    step_seconds: StepSeconds = "20..90",
+    repeat: Repeat = 1,
+    max_cost: MaxCost = None,
+    run_dir: flags.RunDir = None,
+) -> None:
+    """Show what a benchmark would send, cost and take. Sends nothing and needs no key."""
+    settings = _settings(
+        _loads(ladder, None, rpm, "poisson"), target, questions, (min_requests, max_requests),
+        step_seconds, 0.10, repeat, None, "natural", "auto", 0,
+    )  # fmt: skip
+    order = _order(sweep, settings, leg, max_cost, run_dir)
+    _say_plan(_outlook(order), order, err=False)
+
+
+@app.command("report")
+def report(
+    bench: Annotated[Path, typer.Argument(help="A benchmark's folder.")],
+    form: Annotated[str, typer.Option("--format", help="text, json, csv or md.")] = "text",
+    out: Annotated[Path | None, typer.Option(help="Write to this file instead.")] = None,
+) -> None:
+    """Report a benchmark again, also one that was interrupted."""
+    from engine.benching.folder import read
+    from engine.reports import benched_files
+    from engine.reports.benched_document import document
+
+    doc = document(read(bench))
+    made = {
+        "text": lambda: _text(doc),
+        "json": lambda: benched_files.as_json(doc),
+        "csv": lambda: benched_files.as_csv(doc),
+        "md": lambda: benched_files.as_markdown(doc).encode(),
+    }
+    if form not in made:
+        raise ConfigError(
+            f"no format `{printable(form, 40)}`", where="--format", how=", ".join(made)
+        )
+    _put(made[form](), out)
+
+
+# --- what is asked for -------------------------------------------------------------------------
+
+
+def _loads(
+    ladder: str, concurrency: int | None, rpm: str, arrival: str
+) -> tuple[str, tuple[float, ...]]:
+    """The kind of load, and its levels."""
+    from engine.benching.settings import levels_of
+
+    if not rpm:
+        return "closed", (float(concurrency),) if concurrency else levels_of(ladder)
+    if arrival not in ("poisson", "constant"):
+        raise ConfigError(
+            f"no arrival `{printable(arrival, 40)}`", where="--arrival", how="poisson, constant"
+        )
+    return arrival, levels_of(rpm)
+
+
+def _settings(
+    loads: tuple[str, tuple[float, ...]],
+    target: list[str] | None,
+    questions: int | None,
+    requests: tuple[int, int],
+    step_seconds: str,
+    ci: float,
+    repeat: int,
+    max_seconds: float | None,
+    cache: str,
+    stream: str,
+    seed: int,
+) -> Settings:
+    from data.codec import convert
+    from engine.benching.settings import Settings, check, seconds_of
+
+    least_s, most_s = seconds_of(step_seconds)
+    given = {
+        "load": loads[0],
+        "levels": loads[1],
+        "targets": tuple(target or ()),
+        "limit": questions,
+        "min_requests": requests[0],
+        "max_requests": requests[1],
+        "min_seconds": least_s,
+        "max_seconds": most_s,
+        "ci": ci,
+        "repeats": repeat,
+        "total_seconds": max_seconds,
+        "seed": seed,
+        "stream": stream,
+        "cache": cache,
+    }
+    return check(convert(given, Settings, where="alignsweep bench"))
+
+
+def _order(
+    sweep: Path, settings: Settings, leg: str, max_cost: str | None, run_dir: Path | None
+) -> Order:
+    from engine.benching.stored import stored_answers
+    from engine.benching.targets import targets_of
+    from engine.benching.work import Order
+    from engine.budget import TOTAL, Ceiling
+    from engine.cli.session import run_folder
+    from engine.config import load
+    from engine.money import nano
+    from engine.paths import data_home
+
+    loaded = load(sweep, home=data_home())
+    today = datetime.now(tz=UTC).date()
+    targets = targets_of(loaded, leg, settings, today)
+    limits = {} if max_cost is None else {TOTAL: nano(max_cost, where="--max-cost")}
+    judges = any(target.stage == "judge" for target in targets)
+    return Order(
+        loaded=loaded,
+        settings=settings,
+        targets=targets,
+        answers=stored_answers(run_folder(loaded, run_dir)) if judges else {},
+        ceiling=Ceiling(currency=loaded.terms.exchange.currency, limits=limits),
+    )
+
+
+def _outlook(order: Order) -> Outlook:
+    from engine.benching.outlook import outlook
+
+    return outlook(order.loaded, order.settings, order.targets, order.answers)
+
+
+def _say_plan(plan: Outlook, order: Order, *, err: bool) -> None:
+    from engine.budget import TOTAL
+    from engine.reports.benched import plan_lines
+
+    for line in plan_lines(plan, _columns(), order.ceiling.limits.get(TOTAL)):
+        typer.echo(line, err=err)
+    if any(target.stage == "judge" for target in order.targets) and not order.answers:
+        typer.echo(
+            "note: no run holds answers yet, so judges are shown the questions' references", err=err
+        )
+
+
+def _ask(order: Order, yes: bool) -> None:
+    """Real providers cost real money: somebody has to agree."""
+    if yes or all(target.provider.simulated for target in order.targets):
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError("this sends real requests", where="bench run", how="add --yes to agree")
+    if not typer.confirm("send them?", err=True):
+        raise typer.Exit(INTERRUPTED)
+
+
+def _new_folder(order: Order) -> Path:
+    stamp = datetime.now(tz=UTC).strftime("%Y%m%d-%H%M%S")
+    return Path("runs") / f"{order.loaded.sweep.name}-bench-{stamp}"
+
+
+# --- measuring ---------------------------------------------------------------------------------
+
+
+def _measure(order: Order, folder: Path) -> Finished:
+    """One session; Ctrl-C ends it, and what was measured stays."""
+    from data.catalog import is_embedded
+    from engine.benching.conduct import measure, reach
+    from engine.benching.work import World
+    from engine.runtime import run as run_loop
+
+    virtual = all(is_embedded(target.provider) for target in order.targets)
+    typer.echo(f"folder: {printable(str(folder))}", err=True)
+    world = World(
+        env=os.environ,
+        now_s=time.time(),
+        connect=reach,
+        cpu_s=None if virtual else time.process_time,
+        hear=_teller(),
+        virtual=virtual,
+    )
+
+    async def main() -> Finished:
+        me = asyncio.current_task()
+        assert me is not None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+                asyncio.get_running_loop().add_signal_handler(number, me.cancel)
+        return await measure(order, folder, world)
+
+    try:
+        return run_loop(main, virtual=virtual)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        again = f"--out {printable(str(folder))}"
+        typer.echo(f"interrupted: the same command with {again} goes on", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _teller() -> Callable[[Told], None]:
+    """A line per block on stderr."""
+    from engine.benching.work import BlockBegan, BlockEnded, Note
+    from engine.figures import money
+
+    def tell(told: Told) -> None:
+        if isinstance(told, Note):
+            typer.echo(f"  {printable(told.text)}", err=True)
+        elif isinstance(told, BlockBegan):
+            typer.echo(f"  {printable(told.target)} at {told.level:g} …", err=True, nl=False)
+        elif isinstance(told, BlockEnded):
+            rung, rate = told.rung, told.rung.useful_per_min
+            speed = f"{rate.est:.1f} useful/min" if rate else "no figures"
+            booked = money(told.spent.total.booked, told.spent.currency)
+            typer.echo(
+                f" {rung.calls} calls in {told.block.ended_s:.0f} s, {speed},"
+                f" {told.block.why}; {booked} so far",
+                err=True,
+            )
+
+    return tell
+
+
+def _finish(folder: Path, finished: Finished, *, as_json: bool) -> None:
+    """The report, its files, and the exit code."""
+    from engine.benching.folder import read
+    from engine.reports import benched_files
+    from engine.reports.benched_document import document
+    from engine.reports.files import write_whole
+
+    doc = document(read(folder))
+    write_whole(folder / "report" / "bench.json", [benched_files.as_json(doc)])
+    write_whole(folder / "report" / "bench.csv", [benched_files.as_csv(doc)])
+    write_whole(folder / "report" / "bench.md", [benched_files.as_markdown(doc).encode()])
+    for name, why in finished.ended.items():
+        typer.echo(f"{printable(name)} ended early: {printable(why)}", err=True)
+    _put(benched_files.as_json(doc) if as_json else _text(doc), None)
+    typer.echo(f"report: {printable(str(folder / 'report'))}", err=True)
+    if finished.state in ("money", "time"):
+        raise typer.Exit(STOPPED)
+    if finished.state == "broken":
+        raise typer.Exit(2)
+    if any(rung.client.bound for report in doc.targets for rung in report.rungs):
+        raise typer.Exit(CLIENT_BOUND)
+
+
+# --- putting out -------------------------------------------------------------------------------
+
+
+def _text(doc: Document) -> bytes:
+    from engine.reports.benched import lines
+
+    return ("\n".join(lines(doc, _columns())) + "\n").encode()
+
+
+def _columns() -> int:
+    import shutil
+
+    return max(60, shutil.get_terminal_size((80, 24)).columns)
+
+
+def _put(data: bytes, out: Path | None) -> None:
+    from engine.reports.files import write_whole
+
+    if out is not None:
+        write_whole(out, [data])
+        typer.echo(f"written: {printable(str(out))}", err=True)
+        return
+    typer.echo(data.decode("utf-8"), nl=False)

@@ -1,0 +1,197 @@
+"""A benchmark told in 80 columns: a table of rungs, what to use, and what to keep in mind.
+
+Figures that there are too few values for are `–`. Names are other people's words and inert.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from engine import figures
+from engine.benching.outlook import Outlook
+from engine.benching.quantiles import Range, Share
+from engine.benching.rungs import Rung, Spread
+from engine.cells import inert
+from engine.money import NANO
+from engine.reports.benched_document import Document, TargetReport
+from engine.reports.plain import Heading, grid_lines, paragraph
+
+COLUMNS = 80
+HEADS = (
+    Heading("target", right=False),
+    Heading("load"),
+    Heading("use/min"),
+    Heading("±95%"),
+    Heading("p50"),
+    Heading("p95"),
+    Heading("ok"),
+    Heading("429"),
+    Heading("cost/1k", optional=True),
+    Heading("parsed", optional=True),
+    Heading("ttft", optional=True),
+    Heading("tok/s", optional=True),
+    Heading("p99", optional=True),
+    Heading("wall p95", optional=True),
+)
+DEFINITIONS = (
+    "use/min: useful results; an answer that the sweep would judge, or a verdict that its parser"
+    " reads, after its own asks and retries; under a closed load calls in progress / mean time of a"
+    " call (Little's law). p50, p95, p99: seconds from sending to the last token (else byte), of one"
+    " attempt. ttft: first token of any channel. cost/1k: of 1,000 useful results, every billed"
+    " attempt counted. ±95%: half the interval. –: too few calls to say."
+)
+
+
+def lines(doc: Document, columns: int = COLUMNS) -> Iterator[str]:
+    """The whole report."""
+    simulated = "  (simulated)" if doc.simulated else ""
+    yield f"bench · {inert(doc.sweep)} · {inert(doc.benchmark)} · seed {doc.settings.seed}{simulated}"
+    yield f"spent {_spent(doc)}"
+    yield ""
+    yield from table(doc.targets, columns)
+    yield ""
+    for report in doc.targets:
+        yield from paragraph(advice(report), columns, first=f"{inert(report.target)}: ", rest="  ")
+    for pair in doc.together:
+        speed = figures.NONE if pair.judged_per_min is None else _number(pair.judged_per_min)
+        money = figures.NONE if pair.cost is None else _per_1000(pair.cost, doc.currency)
+        slowest = f" ({inert(pair.slowest)} is the slowest)" if pair.slowest else ""
+        yield from paragraph(
+            f"{speed} judged answers a minute{slowest}, {money}",
+            columns,
+            first=f"{inert(pair.model)} with its judges: ",
+            rest="  ",
+        )
+    for limit in doc.limits:
+        yield f"limit of {inert(limit.account)}: {limit.name} {limit.value:g} ({limit.source})"
+    for warning in doc.warnings:
+        yield from paragraph(inert(warning), columns, first="note: ", rest="  ")
+    yield ""
+    yield from paragraph(DEFINITIONS, columns)
+
+
+def table(reports: Sequence[TargetReport], columns: int) -> list[str]:
+    """One line per rung; ▸ marks what is recommended, ! what this machine could not keep up with."""
+    rows = [row(report, rung) for report in reports for rung in report.rungs]
+    if not rows:
+        return ["nothing was measured"]
+    return grid_lines(HEADS, rows, columns, name=0)
+
+
+def row(report: TargetReport, rung: Rung) -> list[str]:
+    """The cells of one rung, in the order of HEADS."""
+    mark = "▸" if rung.load == "closed" and rung.level == report.advice.concurrency else ""
+    mark = "!" if rung.client.bound else mark
+    unit = "" if rung.load == "closed" else "/min"
+    ok = None if rung.failed.est is None else 1 - rung.failed.est - (rung.limited.est or 0)
+    money = rung.money.per_useful
+    return [
+        inert(report.target),
+        f"{mark}{rung.level:g}{unit}",
+        _per_min(rung.useful_per_min),
+        _precision(rung.useful_per_min),
+        _seconds(rung.latency, rung.latency.p50),
+        _seconds(rung.latency, rung.latency.p95),
+        _percent(ok),
+        _share(rung.limited),
+        figures.NONE if money is None else f"{1000 * money.est / NANO:.4g}",
+        _percent(rung.parsed.est),
+        _seconds(rung.ttft, rung.ttft.p50),
+        f"{rung.tokens.output_per_s:.0f}",
+        _seconds(rung.latency, rung.latency.p99),
+        _seconds(rung.wall, rung.wall.p95),
+    ]
+
+
+def advice(report: TargetReport) -> str:
+    """What to use, in a sentence."""
+    found = report.advice
+    if found.concurrency is None:
+        return f"nothing to recommend: {found.why or 'no ladder was measured'}"
+    best = figures.NONE if found.best_per_min is None else _number(found.best_per_min)
+    return f"use {found.concurrency} in flight ({found.why}); at best {best} useful a minute"
+
+
+def plan_lines(plan: Outlook, columns: int, most: int | None) -> Iterator[str]:
+    """What would be sent; `most`: the benchmark's budget in nano-units."""
+    heads = (
+        Heading("target", right=False),
+        Heading("calls"),
+        Heading(f"likely {plan.currency}"),
+        Heading("at most"),
+        Heading("model", right=False, optional=True),
+    )
+    rows = [
+        [
+            inert(t.target),
+            f"{t.least_calls:,}–{t.most_calls:,}",
+            _nano(t.likely_cost),
+            _nano(t.worst_cost),
+            inert(t.model),
+        ]
+        for t in plan.targets
+    ]
+    yield from grid_lines(heads, rows, columns, name=0)
+    span = f"{figures.span(plan.least_s)} to {figures.span(plan.most_s)}"
+    yield f"{figures.many(plan.blocks, 'block')}, {span}; ladders that level off end early"
+    total = _nano(plan.worst_cost)
+    bound = (
+        "no budget is set (--max-cost)" if most is None else f"budget {_nano(most)}, never exceeded"
+    )
+    yield f"money at most: {total} {plan.currency}; {bound}"
+    if plan.wraps:
+        yield from paragraph(
+            f"{plan.questions} questions may not be enough for the most calls: those asked again"
+            " begin with salt",
+            columns,
+            first="note: ",
+            rest="  ",
+        )
+
+
+def _nano(amount: int | None) -> str:
+    return figures.NONE if amount is None else figures.money(amount)
+
+
+def _spent(doc: Document) -> str:
+    known = figures.money(doc.spent, doc.currency) if doc.currency else ""
+    unknown = f"{figures.many(doc.unpriced, 'attempt')} of unknown price" if doc.unpriced else ""
+    return ", ".join(part for part in (known, unknown) if part) or "nothing"
+
+
+def _per_min(rate: Range | None) -> str:
+    if rate is None:
+        return figures.NONE
+    return _number(rate.est)
+
+
+def _number(per_minute: float) -> str:
+    return f"{per_minute:.1f}" if per_minute < 100 else f"{per_minute:.0f}"
+
+
+def _per_1000(nano: float, currency: str) -> str:
+    return f"{figures.money(round(1000 * nano), currency)} per 1,000"
+
+
+def _precision(rate: Range | None) -> str:
+    if rate is None or rate.low is None:
+        return figures.NONE
+    return f"{100 * rate.precision:.0f}%"
+
+
+def _seconds(spread: Spread, value: Range | None) -> str:
+    """`>60` where it is only known to be more."""
+    if value is None:
+        return figures.NONE
+    over = spread.at_least_s is not None and value.est >= spread.at_least_s
+    digits = 1 if value.est >= 10 else 2
+    return f"{'>' if over else ''}{value.est:.{digits}f}"
+
+
+def _share(share: Share) -> str:
+    return figures.NONE if share.est is None else f"{share.est:.1%}" if share.k else "0"
+
+
+def _percent(share: float | None) -> str:
+    """100% is all of it."""
+    return figures.NONE if share is None else "100%" if share == 1 else f"{share:.1%}"

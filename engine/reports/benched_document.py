@@ -1,0 +1,214 @@
+"""A benchmark's results as one document: what every other form of the report is made from.
+
+Its JSON Schema is docs/bench.schema.json, made from these records (`schema`); within
+`alignsweep.bench/1` fields are only added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from data import codec
+from data.catalog import accounts_of
+from data.schema import JudgeSpec, ModelSpec, Struct
+from engine.benching.advice import Advice, advise
+from engine.benching.folder import Benched
+from engine.benching.rungs import Rung
+from engine.benching.settings import Settings
+
+SCHEMA = "alignsweep.bench/1"
+
+
+class LimitFound(Struct, frozen=True, kw_only=True):
+    """A limit that was told or learned, at its latest."""
+
+    account: str
+    name: str
+    value: float
+    source: str
+    found_s: float
+    """Seconds since the epoch."""
+
+
+class TargetReport(Struct, frozen=True, kw_only=True):
+    """One model or judge: its rungs, and what they say."""
+
+    target: str
+    provider: str
+    model: str
+    rungs: tuple[Rung, ...]
+    advice: Advice
+
+
+class Together(Struct, frozen=True, kw_only=True):
+    """Answers of one model, judged by all judges: what a judged answer takes. Null: not known."""
+
+    model: str
+    judges: tuple[str, ...]
+    judged_per_min: float | None = None
+    """The slowest of them decides, if each gets its recommended calls in flight and nothing else."""
+    slowest: str = ""
+    cost: float | None = None
+    """Nano-units of the document's currency, per judged answer."""
+
+
+class Document(Struct, frozen=True, kw_only=True):
+    """The whole report."""
+
+    schema: str
+    simulated: bool
+    run_id: str
+    sweep: str
+    digest: str
+    benchmark: str
+    benchmark_sha256: str
+    engine: str
+    started_s: float
+    """Seconds since the epoch."""
+    currency: str
+    spent: int
+    """Nano-units, everything that was sent counted; estimated where nobody said."""
+    unpriced: int
+    settings: Settings
+    targets: tuple[TargetReport, ...]
+    together: tuple[Together, ...]
+    limits: tuple[LimitFound, ...]
+    warnings: tuple[str, ...]
+
+
+def document(benched: Benched) -> Document:
+    """Everything that a benchmark's journal says."""
+    sweep = benched.header.sweep
+    parties: dict[str, ModelSpec | JudgeSpec] = {f"model:{m.name}": m for m in sweep.models}
+    parties |= {f"judge:{j.name}": j for j in sweep.judges}
+    specs = {spec.name: spec for spec in sweep.providers}
+    rungs = benched.rungs()
+    targets = []
+    for name in dict.fromkeys(rung.target for rung in rungs):
+        party = parties[name]
+        own = tuple(rung for rung in rungs if rung.target == name)
+        timeout_s = accounts_of(specs[party.provider])[0].timeout_s
+        targets.append(
+            TargetReport(
+                target=name,
+                provider=party.provider,
+                model=party.model,
+                rungs=own,
+                advice=advise(own, timeout_s),
+            )
+        )
+    attempts = list(benched.timings())
+    return Document(
+        schema=SCHEMA,
+        simulated=benched.simulated,
+        run_id=benched.header.run_id,
+        sweep=sweep.name,
+        digest=benched.header.digest,
+        benchmark=sweep.benchmark,
+        benchmark_sha256=sweep.benchmark_sha256,
+        engine=benched.header.engine,
+        started_s=benched.header.created_s,
+        currency=next((t.currency for t in attempts if t.currency), ""),
+        spent=sum(t.cost or 0 for t in attempts),
+        unpriced=sum(t.cost is None for t in attempts),
+        settings=benched.settings,
+        targets=tuple(targets),
+        together=_together(targets, sweep.repeats),
+        limits=found_limits(benched),
+        warnings=tuple(_warnings(benched, targets)),
+    )
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the document."""
+    return codec.json_schema(Document)
+
+
+def found_limits(benched: Benched) -> tuple[LimitFound, ...]:
+    """The latest word on each limit of each account."""
+    latest = {(limit.account, limit.name): limit for limit in benched.limits}
+    return tuple(
+        LimitFound(
+            account=limit.account,
+            name=limit.name,
+            value=limit.value,
+            source=limit.source,
+            found_s=limit.t_s,
+        )
+        for limit in latest.values()
+    )
+
+
+def chosen(report: TargetReport) -> Rung | None:
+    """The rung that is recommended; without one, the most useful that this machine kept up with."""
+    ranked = [r for r in report.rungs if r.useful_per_min is not None and not r.client.bound]
+    for rung in ranked:
+        if rung.load == "closed" and rung.level == report.advice.concurrency:
+            return rung
+    return max(ranked, key=per_min, default=None)
+
+
+def per_min(rung: Rung) -> float:
+    """Useful results a minute; 0 where there are none."""
+    return rung.useful_per_min.est if rung.useful_per_min is not None else 0.0
+
+
+def _together(targets: Sequence[TargetReport], repeats: int) -> tuple[Together, ...]:
+    """Each model with all judges that were measured too. (Every sample is an answer of its own.)"""
+    judges = [t for t in targets if t.target.startswith("judge:")]
+    found = []
+    for model in (t for t in targets if t.target.startswith("model:")):
+        legs = [(model, 1), *((judge, repeats) for judge in judges)]
+        best = [(report, chosen(report), calls) for report, calls in legs]
+        speeds = [
+            (per_min(rung) / calls, report.target)
+            for report, rung, calls in best
+            if rung is not None
+        ]
+        whole = judges and len(speeds) == len(legs)
+        slowest = min(speeds) if whole else None
+        costs = [
+            calls * rung.money.per_useful.est
+            for _, rung, calls in best
+            if rung is not None and rung.money.per_useful is not None
+        ]
+        found.append(
+            Together(
+                model=model.target,
+                judges=tuple(judge.target for judge in judges),
+                judged_per_min=slowest[0] if slowest else None,
+                slowest=slowest[1] if slowest else "",
+                cost=sum(costs) if whole and len(costs) == len(legs) else None,
+            )
+        )
+    return tuple(found) if judges else ()
+
+
+def _warnings(benched: Benched, targets: Sequence[TargetReport]) -> list[str]:
+    """What a careful reader would ask about."""
+    found = []
+    for report in targets:
+        for rung in report.rungs:
+            where = f"{report.target} at {rung.level:g}"
+            if not rung.window_s:
+                found.append(f"{where}: it never was steady, so there are no figures")
+            if rung.client.bound:
+                found.append(
+                    f"{where}: this machine could not keep up ({', '.join(rung.client.bound)});"
+                    " not ranked"
+                )
+            gap = rung.client.little_gap
+            if gap is not None and gap > 0.02:
+                found.append(f"{where}: completions and Little's law differ by {gap:.1%}")
+            if rung.tokens.unknown:
+                found.append(f"{where}: {rung.tokens.unknown} replies without token counts")
+            if rung.money.estimated:
+                found.append(
+                    f"{where}: {rung.money.estimated} lost replies are booked at their worst case"
+                )
+    if any(t.salted for t in benched.timings()) and benched.settings.cache == "natural":
+        found.append("questions were asked more than once; those began with salt")
+    if benched.lost:
+        found.append(f"{len(benched.lost)} attempts of blocks that were cut short are only billed")
+    return found
