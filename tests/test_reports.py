@@ -77,9 +77,9 @@ GOOD: dict[str, Sequence[float | None]] = {
 }
 
 
-def printed(scores: Scores, columns: int = 120, **options: bool) -> str:
+def printed(scores: Scores, columns: int = 120, *, partial: bool = False) -> str:
     out = io.StringIO()
-    print_scores(scores, file=out, columns=columns, colour=False, **options)
+    print_scores(scores, file=out, columns=columns, colour=False, partial=partial)
     return out.getvalue()
 
 

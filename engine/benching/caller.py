@@ -21,7 +21,7 @@ from engine.benching.prompts import Prompts
 from engine.benching.tap import Exchange, Tap, arrivals
 from engine.benching.targets import Target
 from engine.benching.till import Bill, Till
-from engine.budget import Ticket
+from engine.budget import Refusal, Ticket
 from engine.client import Client
 from engine.limits import Need, Permit
 from engine.retry import decide
@@ -136,8 +136,8 @@ class Caller:
         need = desk.pool.need_of(job, desk.account.in_flight) if counts else Need()
         async with desk.gate:
             permit = await desk.account.limits.admit(need)
-        ticket = self._till.try_reserve(target.provider.name, job)
-        if ticket is None:  # waiting for refunds would throttle what is measured
+        ticket = self._till.reserve(target.provider.name, job)
+        if isinstance(ticket, Refusal):  # waiting for refunds would throttle what is measured
             desk.account.limits.unused(permit)
             raise OutOfMoney("the budget does not cover the worst case of another call")
         return permit, ticket
