@@ -34,9 +34,10 @@ Messages never contain a key; what a server said is cut and escaped before it ge
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
-from data.schema import Usage
+if TYPE_CHECKING:
+    from data.schema import Usage
 
 Scope = Literal["trial", "model", "account"]
 
