@@ -2,7 +2,8 @@
 
 `make gallery` runs this. It makes a simulated run (17 models, two judges and one that compares, on
 AlignBench's questions where they lie beside the project, else on the built-in ones), writes all its
-reports, and leaves the pictures in build/gallery.
+reports, and leaves the pictures in build/gallery; and the one that the README shows in docs/pictures.
+`python -m tests.gallery REPORT.html` makes only that one, of a page that is there already.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ from tests.browser import Opened, chromium, page_of
 from tests.conftest import ROOT, Program
 
 PLACE = ROOT / "build" / "gallery"
+COVER = ROOT / "docs" / "pictures" / "report.png"
+MOST = 200_000
+"""Bytes of the README's picture."""
+COLOURS = 160
 ALIGNBENCH = ROOT.parent / "shared" / "alignbench" / "data_v1.1_release.jsonl"
 STATES = {
     "leaderboard": "#lead",
@@ -75,6 +80,8 @@ max_tokens = 1024
 
 def main() -> int:
     """Make the run, its reports and the pictures."""
+    if sys.argv[1:]:
+        return cover(Path(sys.argv[1]).resolve())
     shutil.rmtree(PLACE, ignore_errors=True)
     PLACE.mkdir(parents=True)
     with tempfile.TemporaryDirectory() as scratch:
@@ -91,7 +98,30 @@ def main() -> int:
         page = shutil.copy(run / "report" / "report.html", PLACE / "report.html")
     taken = pictures(Path(page))
     print(f"{taken} pictures in {PLACE.relative_to(ROOT)}")
-    return 0
+    return cover(Path(page))
+
+
+def cover(page: Path) -> int:
+    """The leaderboard as the README shows it: light, English, as sharp as its size allows."""
+    from PIL import Image  # matplotlib brings it
+
+    COVER.parent.mkdir(parents=True, exist_ok=True)
+    with chromium() as browser:
+        for scale in (2, 1.5, 1.25, 1):
+            opened = page_of(
+                browser, viewport={"width": 1280, "height": 862}, device_scale_factor=scale
+            )
+            picture(opened.open(page), "#lead", COVER)
+            opened.page.context.close()
+            with Image.open(COVER) as full:  # few colours: a palette loses nothing that is seen
+                full.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(
+                    COVER, optimize=True
+                )
+            if COVER.stat().st_size <= MOST:
+                print(f"{COVER.relative_to(ROOT)}: {COVER.stat().st_size:,} bytes, {scale}x")
+                return 0
+    print(f"{COVER.relative_to(ROOT)} is larger than {MOST:,} bytes", file=sys.stderr)
+    return 1
 
 
 def sweep() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -243,3 +244,21 @@ def test_a_model_whose_answers_were_given_needs_no_provider(browser: Any, tmp_pa
     )
     (mine,) = [row for row in rows if row[0] == "given"]
     assert mine[1:3] == ["–", "–"]
+
+
+def test_every_check_of_the_page_on_reports_names_tests_that_exist() -> None:
+    """docs/reports.md: from H1 to F4."""
+    here = Path(__file__).parent
+    rows = [
+        line.split("|")
+        for line in (here.parent / "docs" / "reports.md").read_text("utf-8").splitlines()
+        if re.match(r"\| [HF]\d", line)
+    ]
+    checks = [*(f"H{i}" for i in range(1, 11)), *(f"F{i}" for i in range(1, 5))]
+    assert [row[1].strip() for row in rows] == checks
+    for row in rows:
+        file = ""
+        for named in re.findall(r"`((?:\w+\.py)?(?:::\w+)?)`", row[3]):
+            file, _, test = (named if named[0] != ":" else file + named).partition("::")
+            text = (here / file).read_text("utf-8")
+            assert f"def {test}(" in text if test else "def test_" in text, named
