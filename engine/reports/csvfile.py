@@ -18,6 +18,7 @@ from engine.reports.table import Entry, Sheet, sheets
 from engine.reports.uncertainty import Interval, Intervals
 from engine.scores import Scores
 
+_BOUNDS = ("total_low", "total_high", "rank_low", "rank_high")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
 
 
@@ -36,7 +37,7 @@ def render(scores: Scores, *, partial: bool = False, sure: Intervals | None = No
             writer.writerow(_head(sheet))
         for entry in sheet.entries:
             bounds = (sure or {}).get((sheet.judge, entry.model), Interval())
-            writer.writerow([*_line(scores, sheet, entry), *_bounds(entry, bounds)])
+            writer.writerow(_line(scores, sheet, entry, bounds))
     return out.getvalue().encode("utf-8-sig")
 
 
@@ -93,11 +94,13 @@ def _head(sheet: Sheet) -> list[str]:
         *("benchmark", "judge", "policy", "rank", "model", "total", "robust_total", "compat_total"),
         *(text(head.name) for head in sheet.heads),
         *("planned", "scored", "unscorable", "refused", "failed", "pending", "truncated"),
-        *("coverage", "simulated", "total_low", "total_high", "rank_low", "rank_high"),
+        *("coverage", *_BOUNDS, "simulated"),
     ]
 
 
-def _line(scores: Scores, sheet: Sheet, entry: Entry) -> list[str | int | float | None]:
+def _line(
+    scores: Scores, sheet: Sheet, entry: Entry, bounds: Interval
+) -> list[str | int | float | None]:
     coverage, shown = entry.coverage, entry.total is not None
     return [
         *(text(scores.benchmark), text(sheet.judge), sheet.policy, _rank(entry), text(entry.model)),
@@ -107,7 +110,7 @@ def _line(scores: Scores, sheet: Sheet, entry: Entry) -> list[str | int | float 
         *entry.values,
         *(coverage.planned, coverage.scored, coverage.unscorable, coverage.refused),
         *(coverage.failed, coverage.pending, entry.truncated),
-        *(coverage.share, str(scores.simulated).lower()),
+        *(coverage.share, *_bounds(entry, bounds), str(scores.simulated).lower()),
     ]
 
 
