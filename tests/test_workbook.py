@@ -45,6 +45,9 @@ def test_the_first_sheets_are_upstreams_table_best_first(tmp_path: Path) -> None
     categories = sorted({q.category for q in maker.benchmark.questions})
     assert head[:8] == ["模型", *categories, "中文推理", "中文语言", "总分"]
     rows = rows_of(book["judge one"])
+    assert book["judge one"].freeze_panes == "B2"
+    (shaded,) = book["judge one"].conditional_formatting
+    assert str(shaded.sqref) == "B2:G4", "categories and groups, not the total"
     totals = [row["总分"] for row in rows]
     assert totals == sorted(totals, reverse=True)
     scores = read_dossier(tmp_path / "run").scores

@@ -61,12 +61,15 @@ class Page:
         self.left_out = 0
         """Rows for which a sheet has no room."""
 
-    def head(self, names: Iterable[str], widths: Iterable[float] = ()) -> None:
-        """The first row, which stays in sight."""
+    def head(
+        self, names: Iterable[str], widths: Iterable[float] = (), *, scores: bool = False
+    ) -> None:
+        """The first row, which stays in sight; of `scores`, all but the first head stand to the right."""
         for column, width in enumerate(widths):
             self.sheet.set_column(column, column, width)
         for column, name in enumerate(names):
-            self.sheet.write_string(0, column, clean(name), self._formats["head"])
+            shown = self._formats["head over figures" if scores and column else "head"]
+            self.sheet.write_string(0, column, clean(name), shown)
         self.rows = 1
         self.sheet.freeze_panes(1, 0)
 
@@ -92,8 +95,9 @@ class Page:
             value = str(value)
         if isinstance(value, str):
             text = clean(value)
-            quoted = self._formats["quoted"] if is_formula(text) else None
-            self.sheet.write_string(self.rows, column, text, quoted)
+            shown = self._formats["beside figures"] if scores and column else None
+            shown = self._formats["quoted"] if is_formula(text) else shown
+            self.sheet.write_string(self.rows, column, text, shown)
         else:
             shown = self._formats["score"] if scores and isinstance(value, float) else None
             self.sheet.write_number(self.rows, column, value, shown)

@@ -67,6 +67,10 @@ class _Book:
         self._book.set_properties({"title": title, "created": made, "category": mark})
         self._formats = {
             "head": self._book.add_format({"bold": True, "bottom": 1, "text_wrap": True}),
+            "head over figures": self._book.add_format(
+                {"bold": True, "bottom": 1, "text_wrap": True, "align": "right"}
+            ),
+            "beside figures": self._book.add_format({"align": "right"}),
             "quoted": self._book.add_format({"quote_prefix": True}),
             "score": self._book.add_format({"num_format": "0.00"}),
         }
@@ -106,7 +110,8 @@ def _leaderboard(book: _Book, dossier: Dossier, sheet: Sheet, sure: Intervals) -
         "cost",
         "simulated",
     ]
-    page.head([*official, *ours], [26, *[10] * (len(official) + len(ours) - 1)])
+    widths = [30, *[10] * (len(official) + len(ours) - 1)]
+    page.head([*official, *ours], widths, scores=True)
     costs = {
         p.name: money_of(p.booked, p.unpriced) for p in dossier.parties if p.stage == "generate"
     }
@@ -117,6 +122,9 @@ def _leaderboard(book: _Book, dossier: Dossier, sheet: Sheet, sure: Intervals) -
         line = _ours(entry, interval, costs[entry.model], simulated=scores.simulated)
         page.row([entry.model, *means, entry.total, *line], scores=True)
     page.finish(len(official) + len(ours))
+    page.sheet.freeze_panes(1, 1)
+    page.sheet.set_landscape()
+    page.sheet.fit_to_pages(1, 0)
     colours = {"type": "3_color_scale", "min_color": "#F5F8FC", "mid_color": "#BCD4F0"}
     area = (1, 1, max(1, page.rows - 1), len(official) - 2)
     page.sheet.conditional_format(*area, {**colours, "max_color": "#5AA5F2"})
