@@ -99,5 +99,9 @@ if (!canUnpack) {
   byId("notice").hidden = false;
 }
 addEventListener("hashchange", route);
-addEventListener("resize", () => requestAnimationFrame(() => (current === "dim" ? route() : paint())));
+addEventListener("resize", () => requestAnimationFrame(() => {
+  const { view, parts, query } = address();
+  if (view === "dim") showDimensions(parts, query);
+  else paint();
+}));
 route();

@@ -205,7 +205,7 @@ def _name_points(axes: Any, points: Sequence[tuple[float, float, str]]) -> None:
         width = 12 + 6.3 * sum(1.8 if ord(c) > 0x2E7F else 1 for c in name)
         own = taken[i]
         others = [box for box in taken if box is not own]
-        left, shift = _free_place(dots[i], width, others, axes.bbox.x1)
+        left, shift = _free_place(dots[i], width, others, (axes.bbox.x0, axes.bbox.x1))
         begin = dots[i][0] - width if left else dots[i][0]
         taken.append(_Box(begin, begin + width, dots[i][1] + shift))
         said = axes.annotate(
@@ -232,14 +232,14 @@ class _Box(Struct, frozen=True, eq=False):
 
 
 def _free_place(
-    dot: Sequence[float], width: float, taken: Sequence[_Box], right: float
+    dot: Sequence[float], width: float, taken: Sequence[_Box], frame: tuple[float, float]
 ) -> tuple[bool, float]:
     """(to the left?, how far up): the nearest place that is free."""
     for step in range(40):
         for shift in (3.0 * step, -3.0 * step):
             for left in (False, True):
                 begin = dot[0] - width if left else dot[0]
-                inside = left or begin + width < right
+                inside = frame[0] <= begin and begin + width < frame[1]
                 if inside and not any(
                     abs(dot[1] + shift - box.middle) < _LINE_PX
                     and begin < box.end
@@ -247,7 +247,7 @@ def _free_place(
                     for box in taken
                 ):
                     return left, shift
-    return dot[0] + width >= right, 0.0
+    return dot[0] + width >= frame[1], 0.0
 
 
 def _thinned(times: Sequence[float]) -> tuple[list[float], list[int]]:
