@@ -36,7 +36,7 @@ if ! "$$python" -m venv --clear $(1) >/dev/null 2>&1; then \
 fi
 endef
 
-.PHONY: help setup demo test check bench gallery lock clean
+.PHONY: help setup demo test check bench torture gallery lock clean
 
 help:                   ## this list
 	@echo "alignsweep: what make can do"
@@ -86,6 +86,9 @@ bench: $(TESTING)       ## run the benchmarks (make bench BENCHMARKS=throughput)
 	@for name in $(BENCHMARKS); do \
 	    echo "bench $$name …"; $(PY) -m "bench.$$name" $(ARGS) || exit 1; \
 	done
+
+torture: $(TESTING)     ## the tests that take minutes: a thousand simulated days and their like
+	@ALIGNSWEEP_TORTURE=1 $(PY) -m pytest -m torture $(ARGS)
 
 gallery: $(TESTING)     ## pictures of the HTML report, the plots and the workbook, in build/gallery
 	@$(PY) -m tests.gallery

@@ -80,6 +80,15 @@ class Program:
         return [sys.executable, "-c", f"{before}; {MAIN}", *map(str, words)]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes minutes is only run where it is asked for."""
+    if os.environ.get("ALIGNSWEEP_TORTURE") != "1":
+        skip = pytest.mark.skip(reason="takes minutes: make torture")
+        for item in items:
+            if item.get_closest_marker("torture"):
+                item.add_marker(skip)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_presets_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Whoever runs the tests may have a providers.toml; no test sees it."""
