@@ -3,7 +3,8 @@
 A judge behind a moving alias may be another one tomorrow. So a fixed set of answers is judged again
 (`--no-cache`, or nothing is asked), and the later scores are held against the earlier ones, answer by
 answer; only the very same text counts as the same answer. The alarm is the shift of the mean beyond
-a threshold. What the provider said it served is compared, too.
+a threshold; beside it stand a test of no shift, and the smallest shift that so many answers could have
+shown. What the provider said it served is compared, too.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from engine.agreement.estimate import Estimate
 from engine.agreement.reliability import quadratic_kappa
 from engine.agreement.run_scores import Judged, judged_answers
 from engine.agreement.sample import Pair, Sample, sample_of
-from engine.agreement.shift import mean_shift, share_within
+from engine.agreement.shift import ShiftTest, mean_shift, share_within, shift_test
 from engine.results import results
 from engine.rundir import Stored
 
@@ -58,6 +59,7 @@ class Drift(Struct, frozen=True, kw_only=True):
     served_after: tuple[Served, ...]
     cached: int
     """Later verdicts that came out of the cache: they say nothing about the judge of today."""
+    test: ShiftTest = ShiftTest()
 
     @property
     def another_served(self) -> bool:
@@ -100,6 +102,7 @@ def drift(before: Stored, after: Stored, judge: str, *, threshold: float = THRES
         served_before=told_before[0],
         served_after=told_after[0],
         cached=cached,
+        test=shift_test(sample),
     )
 
 

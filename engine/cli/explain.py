@@ -96,7 +96,7 @@ def read(
     if as_json:
         _print_json(key, found, left, decided)
         return
-    if not choices:
+    if not any(choices.values()):
         blank = "1 sheet" if len(paths) == 1 else f"{len(paths)} sheets"
         typer.echo(
             f"nothing to count yet: no verdict in {blank} ({key.cases} answers,"

@@ -12,6 +12,7 @@ from engine.agreement.leaderboards import Column, Leaderboards
 from engine.cells import inert
 from engine.reports.agreement import COEFFICIENTS, three
 from engine.reports.estimates import UNDEFINED, estimate_row, number, ranged, reasons, row
+from engine.reports.ranked import p_value
 
 
 def judges_lines(found: BetweenJudges) -> Iterator[str]:
@@ -89,7 +90,12 @@ def drift_lines(found: Drift) -> Iterator[str]:
     if found.cached:
         yield f"  note: {figures.count(found.cached)} later verdicts are cached ones (--no-cache)"
     yield ""
-    yield f"  shift of the mean  {_told(found.shift, signed=True)}"
+    yield f"  shift of the mean  {_told(found.shift, signed=True)}{_p(found.test.p)}"
+    if found.test.detectable is not None:
+        yield (
+            f"  detectable shift   {number(found.test.detectable, 2)} points: a true one of this size is"
+            " found in 80 % of such canaries"
+        )
     yield f"  same score         {_told(found.same)} of answers"
     yield f"  quadratic kappa    {_told(found.kappa)}"
     for own in found.categories:
@@ -149,6 +155,10 @@ def _served(served: Sequence[Served]) -> str:
     return inert(", ".join(parts) + more) or "nothing"
 
 
+def _p(p: float | None) -> str:
+    return "" if p is None else f"  p {p_value(p)}"
+
+
 def _verdict(found: Drift) -> str:
     shift, low, high = found.shift.value or 0.0, found.shift.low, found.shift.high
     limit = f"{found.threshold:g}"
@@ -158,7 +168,12 @@ def _verdict(found: Drift) -> str:
         return (
             f"  ALARM: the mean moved by {number(shift, 2, signed=True)}, more than {limit}{doubt}"
         )
-    return f"  no alarm: the mean moved by {number(shift, 2, signed=True)}, not more than {limit}"
+    seen = found.test.detectable
+    blunt = ""
+    if seen is not None and seen > found.threshold:
+        blunt = f"; {limit} would often be missed: judge more answers"
+    moved = number(shift, 2, signed=True)
+    return f"  no alarm: the mean moved by {moved}, not more than {limit}{blunt}"
 
 
 def _told(found: Estimate, *, signed: bool = False) -> str:
