@@ -299,7 +299,7 @@ def test_a_canary_that_moved_ends_in_code_3(runs: Program) -> None:
     assert found["alarm"] is True
     assert found["n"] == 216
     assert found["shift"]["value"] < -0.2
-    assert found["test"]["p"] < 0.001
+    assert found["test"]["p"] < 0.05
     assert 0 < found["test"]["detectable"] < 1
     assert "detectable shift" in ended.out
     assert max(width(line) for line in ended.out.splitlines()) <= 80

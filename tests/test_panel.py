@@ -11,9 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.stats.grid import Grid
+from data.schema import JudgeSpec, Judgment, Response, Result, Trial, Verdict
+from engine.scores import score
+from engine.stats.grid import Grid, grids
+from engine.stats.intervals import intervals_of
 from engine.stats.panel import METHODS, Method, default_quorum, panel
-from tests.grid_maker import flat
+from engine.stats.panel_table import with_panel
+from tests.grid_maker import benchmark, flat
 
 VOTES = st.lists(st.none() | st.integers(1, 10), min_size=1, max_size=5)
 
@@ -96,3 +100,38 @@ def test_a_panel_of_one_is_that_judge(method: Method) -> None:
 def test_a_quorum_is_more_than_half() -> None:
     """Unless told otherwise."""
     assert [default_quorum(n) for n in (1, 2, 3, 4, 5)] == [1, 2, 2, 3, 3]
+
+
+def test_a_panel_is_one_more_table_of_the_leaderboard() -> None:
+    """Its totals and intervals are those of the panel's grid; what lacks a quorum is unscorable."""
+    questions = benchmark(["甲", "乙", "甲", "乙"], {"全": ("甲", "乙")})
+    judges = [
+        JudgeSpec(name=name, provider="p", model=name, rubric="r", pairwise=False)
+        for name in ("j", "k")
+    ]
+    marks = {("j", 1): 3.0, ("j", 2): 5.0, ("j", 3): 8.0, ("j", 4): 6.0}
+    marks |= {("k", 1): 5.0, ("k", 2): 9.0, ("k", 4): 7.0}
+    records: list[Result] = [
+        Judgment(
+            trial=Trial(
+                kind="judgment", question_id=q, candidates=(("m", 0),), judge=j, rubric="r"
+            ),
+            asks=(Response(text=""),),
+            verdict=Verdict(mark),
+            compat=mark,
+        )
+        for (j, q), mark in marks.items()
+    ]
+    scores = score(questions, judges, records, models=["m"], min_coverage=0.5)
+    grid, _ = panel(grids(scores, questions), "mean", quorum=2, min_coverage=0.5)
+    found = with_panel(scores, questions, grid)
+    assert [table.judge for table in found.tables] == ["j", "k", "panel (mean of 2)"]
+    [row] = found.tables[-1].rows
+    assert row.robust.categories == {"甲": 4.0, "乙": 6.75}
+    assert row.robust.total == pytest.approx((4 + 6.75) / 2)
+    assert (row.coverage.planned, row.coverage.scored, row.coverage.unscorable) == (4, 3, 1)
+    assert row.coverage.pending == 0
+    assert row.marks == (4.0, 7.0, None, 6.5)
+    again = grids(found, questions)[-1]
+    assert np.array_equal(again.values, grid.values, equal_nan=True)
+    assert intervals_of(found, questions)["panel (mean of 2)", "m"].total.value == row.robust.total

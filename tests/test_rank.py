@@ -150,6 +150,19 @@ def test_a_panel_combines_all_judges(finished: Program) -> None:
     ).out
     assert "panel (median of 3)" in out
     assert "a score needs 3 of 3 judges" in out
+    told = finished.run("report", "s", "--panel", "median", "--quorum", "3", "--format", "json").out
+    [alone] = json.loads(
+        finished.run(
+            *("rank", "s", "--judge", "panel", "--panel", "median", "--quorum", "3", "--json")
+        ).out
+    )["judges"]
+    last = json.loads(told)["judges"][-1]
+    assert last["judge"] == alone["judge"] == "panel (median of 3)"
+    for model, standing in zip(last["models"], alone["rankings"][0]["standings"], strict=True):
+        assert model["model"] == standing["model"]
+        assert model["robust"]["total"] == pytest.approx(standing["estimate"]["value"])
+        assert model["intervals"]["total"]["low"] == pytest.approx(standing["estimate"]["low"])
+    refused(finished.run("report", "s", "--quorum", "2"), "add --panel mean")
     document = json.loads(finished.run("rank", "s", "--judge", "panel", "--json").out)
     (judged,) = document["judges"]
     assert judged["disagreement"]["judges"] == list(JUDGES)

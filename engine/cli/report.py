@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 Format = Literal["terminal", "md", "csv", "json", "jsonl", "html", "xlsx", "svg", "png"]
 Texts = Literal["all", "failures", "none"]
+Combine = Literal["mean", "median", "majority"]
 
 
 def register(app: typer.Typer) -> None:
@@ -117,6 +118,16 @@ def report(
             "--min-coverage", min=0, max=1, help="Below this share of scored judgments: no rank."
         ),
     ] = 0.95,
+    panel: Annotated[
+        Combine | None,
+        typer.Option("--panel", help="One table more: the judges of single answers as one."),
+    ] = None,
+    quorum: Annotated[
+        int | None,
+        typer.Option(
+            "--quorum", min=1, help="Judges a panel's score needs; default: more than half."
+        ),
+    ] = None,
     texts: Annotated[
         Texts,
         typer.Option(
@@ -143,6 +154,10 @@ def report(
     from engine.results import scores_of
     from engine.rundir import find_run, read_run
 
+    if format_ in ("html", "xlsx", "svg", "png", "jsonl") and panel:
+        raise ConfigError(
+            f"{format_} has no panel", where="--panel", how="terminal, md, csv or json"
+        )
     if format_ in ("html", "xlsx", "svg", "png"):
         from engine.dossier import read_dossier
         from engine.reports.large import write_large
@@ -154,6 +169,8 @@ def report(
     stored = read_run(find_run(run))
     _need_judges(stored)
     scores = scores_of(stored, min_coverage=min_coverage)
+    if panel is not None or quorum is not None:
+        scores = _with_panel(stored, scores, panel, quorum)
     if format_ == "terminal" and out is None:
         from engine.reports.terminal import print_scores
 
@@ -247,6 +264,18 @@ def _need_judges(stored: Stored) -> None:
             f"{stored.sweep.name} has no judges: there are no scores to report",
             how="add [[judges]] to the sweep file and run it again",
         )
+
+
+def _with_panel(
+    stored: Stored, scores: Scores, method: Combine | None, quorum: int | None
+) -> Scores:
+    from engine.cli.rank import PANEL, judged_by
+    from engine.stats.panel_table import with_panel
+
+    if method is None:
+        raise ConfigError("only a panel has it", where="--quorum", how="add --panel mean")
+    [(grid, _)] = judged_by(stored, scores, PANEL, method, quorum)
+    return with_panel(scores, stored.benchmark, grid)
 
 
 def _sure(stored: Stored, scores: Scores) -> Intervals:

@@ -10,6 +10,7 @@ from data.schema import Struct
 from engine import figures
 from engine.cells import inert
 from engine.reports.plain import Heading, grid_lines, paragraph
+from engine.reports.ranked import signed
 from engine.stats.battles import TIE_WITHIN
 from engine.stats.bradley_terry import Ratings
 from engine.stats.resample import RESAMPLES
@@ -94,7 +95,7 @@ def _notes(rated: Rated) -> list[str]:
     elif rated.styled.reason:
         found.append(f"No rating at equal style: {inert(rated.styled.reason)}.")
     elif rated.styled.effects:
-        worth = ", ".join(f"{name} {value:+.2f}" for name, value in rated.styled.effects.items())
+        worth = ", ".join(f"{name} {signed(value)}" for name, value in rated.styled.effects.items())
         found.append(
             "equal style: the rating if answers had the same length and markdown. What the judge"
             f" gives for more of it (log odds per typical difference): {worth}."
