@@ -286,7 +286,7 @@ def test_a_run_without_judges_and_a_panel_of_one_are_refused(program: Program) -
 def test_a_run_of_pairs_is_ranked_by_wins(program: Program) -> None:
     """All commands tell the same rates; AlignBench's format has only the answers."""
     text = sweep(judges=JUDGES[:1]).replace('"alignsweep"', '"alignsweep-pairs"')
-    (program.folder / "s.toml").write_text(text)
+    (program.folder / "s.toml").write_text(text.replace("repeats = 2", ""))
     assert program.run("run", "s.toml", "--progress", "none").code == 0
     out = narrow(program, "rank", "s").out
     assert "mini by gpt-4-0613 (simulated), pair by pair: 4 models, 72 questions" in out
@@ -328,7 +328,7 @@ def test_two_models_of_a_run_of_pairs_are_compared(program: Program) -> None:
     """By their own games where they met, through the baseline where they did not."""
     text = sweep(judges=JUDGES[:2]).replace('"alignsweep"', '"alignsweep-pairs"')
     baseline = f'baseline = "{MODELS[2]}"\n'
-    (program.folder / "s.toml").write_text(f"{text}\n{baseline}")
+    (program.folder / "s.toml").write_text(f"{text}\n{baseline}".replace("repeats = 2", ""))
     assert program.run("run", "s.toml", "--progress", "none").code == 0
     out = narrow(program, "compare", "s", MODELS[0], MODELS[3]).out
     assert "against each other, a draw is half a win" in out
