@@ -1,4 +1,4 @@
-"""Commands that only read, run inside the test's own process: the same words in a tenth of the time."""
+"""Commands run inside the test's own process: the same words in a tenth of the time."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ import pytest
 from engine.cli.main import main
 from tests.conftest import Ended, Program
 
-READING = frozenset({"rank", "compare", "agree", "report", "audit", "explain-study", "export"})
+HERE = frozenset(
+    {"rank", "compare", "agree", "report", "audit", "export"} | {"run", "generate", "judge", "data"}
+)
+"""Those that leave nothing behind in a process: simulated runs end on virtual time."""
 
 
 class Inside(Program):
-    """The program as a user types it; what makes a run still gets a process of its own."""
+    """The program as a user types it; anything else gets a process of its own."""
 
     def run(self, *words: str | Path, stdin: bytes = b"", timeout_s: float = 60.0) -> Ended:
-        if str(words[0]) not in READING:
+        if str(words[0]) not in HERE:
             return super().run(*words, stdin=stdin, timeout_s=timeout_s)
         out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8", newline="") for _ in range(2))
         with (

@@ -49,7 +49,7 @@ def told(program: Program, *words: str | Path) -> dict[str, Any]:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
-    """Reads in this process."""
+    """In this process."""
     return Inside(tmp_path)
 
 

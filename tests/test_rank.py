@@ -45,7 +45,7 @@ def sweep(
 
 @pytest.fixture
 def program(tmp_path: Path) -> Program:
-    """Reads in this process."""
+    """In this process."""
     return Inside(tmp_path)
 
 
