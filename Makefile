@@ -90,8 +90,9 @@ bench: $(TESTING)       ## run the benchmarks (make bench BENCHMARKS=throughput)
 torture: $(TESTING)     ## the tests that take minutes: a thousand simulated days and their like
 	@ALIGNSWEEP_TORTURE=1 $(PY) -m pytest -m torture $(ARGS)
 
-gallery: $(TESTING)     ## pictures of the HTML report, the plots and the workbook, in build/gallery
+gallery: $(TESTING)     ## pictures of reports, plots, workbook and live view, in build/gallery
 	@$(PY) -m tests.gallery
+	@$(PY) -m tests.gallery_console
 
 # $(call COMPILE,OPTIONS,FILE,WHAT): resolve into a file that names no registry, under three lines of ours.
 define COMPILE

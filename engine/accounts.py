@@ -20,6 +20,7 @@ from engine.backlog import Backlog
 from engine.breaker import RetryBudget
 from engine.estimate import InputGuess, OutputGuess, tokens_of
 from engine.events import AccountView
+from engine.figures import duration
 from engine.judging import Case
 from engine.limits import Limits, Need, Permit, Source
 from engine.meter import Meter
@@ -33,6 +34,8 @@ LEAST_CREDITS = 256
 FIRST_GUESS = 512
 """Output tokens of an answer before the first one came."""
 SECRET_LENGTH = 8
+SOON_S = 0.05
+"""Nobody needs to be told of a wait that is shorter."""
 TOGETHER = 16
 """Calls that go out within one turn of the loop: some 2 ms."""
 
@@ -288,7 +291,7 @@ class Account:
     def view(self, now: float) -> AccountView:
         """What the console shows of this account."""
         why, until_s = self.held_up(now)
-        waiting = why if until_s is None else f"{why}, {until_s:.1f} s"
+        waiting = why if until_s is None or until_s < SOON_S else f"{why}, {duration(until_s)}"
         limits = self.limits.statistics(now)
         bound = self.meter.bound(limits)
         return AccountView(

@@ -88,6 +88,13 @@ def span(seconds: float | None) -> str:
     return f"{whole // 3600}h{whole % 3600 // 60:02}"
 
 
+def duration(seconds: float) -> str:
+    """A wait, as sentences have it: 0.8 s, 41 s, 4m12s."""
+    if seconds >= MINUTE_S:
+        return span(seconds)
+    return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+
+
 def coarse_span(seconds: float) -> str:
     """A forecast, no finer than it deserves: steps of 1 min below 10 min, 5 below 2 h, then 15."""
     step = 1 if seconds < 600 else 5 if seconds < 2 * HOUR_S else 15

@@ -21,7 +21,7 @@ from engine.costs import Expected
 from engine.events import AccountView, JudgeRow, LogLine, ModelRow, Progress
 from engine.forecast import Outlook, resolved
 from engine.frame_table import ModelTable, bar
-from engine.looks import accounts_of, look_of, silence
+from engine.looks import accounts_of, is_full, look_of, silence
 from engine.spans import Line, fitted, in_ascii, speakable
 
 EVENTS = 8
@@ -284,7 +284,8 @@ def _judge(judge: JudgeRow, progress: Progress, columns: int) -> Line:
     unread = f"  {figures.some(judge.unscorable):>3} unreadable"
     style = "yellow" if judge.unscorable else ""
     waiting = next((a.remedy or a.waiting for a in accounts if a.remedy or a.waiting), "")
-    return ((facts, ""), (unread, style), (f"  {inert(waiting)}", "yellow"))
+    waits = "" if is_full(waiting) else "yellow"
+    return ((facts, ""), (unread, style), (f"  {inert(waiting)}", waits))
 
 
 def _account(account: AccountView) -> Line:
@@ -295,7 +296,8 @@ def _account(account: AccountView) -> Line:
     if account.stopped:
         stopped = inert(account.remedy or account.stopped)
         return ((facts, ""), (f"  ✗ stopped: {stopped}", "bold red"))
-    return ((facts, ""), (f"  {inert(account.waiting)}", "yellow"))
+    style = "" if is_full(account.waiting) else "yellow"
+    return ((facts, ""), (f"  {inert(account.waiting)}", style))
 
 
 def _listed(lines: list[Line], room: int, what: str) -> list[Line]:

@@ -142,7 +142,7 @@ def shortened(words: str, cells: int) -> str:
             return words
         words = words.replace(long, short)
     head, comma, end = words.rpartition(", ")
-    if width(words) > cells and comma and end.endswith(("s", "min")) and width(end) + 6 <= cells:
+    if width(words) > cells and comma and end.endswith("s") and width(end) + 6 <= cells:
         return f"{cut(head, cells - width(end) - 2)}, {end}"
     return cut(words, cells)
 

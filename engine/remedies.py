@@ -8,7 +8,7 @@ from data.text import printable
 _SHORT = {
     "Unauthorized": "auth",
     "WrongAddress": "wrong address",
-    "OutOfQuota": "no money left there",
+    "OutOfQuota": "quota used up",
     "DailyQuota": "daily quota used up",
     "ModelQuota": "its own quota used up",
     "UnknownModel": "unknown model",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -59,11 +61,22 @@ def say(
     if outcome.state == "budget":
         for line in _left(loaded, options, outcome, caches):
             typer.echo(f"  {line}")
+    _tell_actions(scores)
     columns = shutil.get_terminal_size().columns if sys.stderr.isatty() else 10**6
     for remark in _remarks(loaded, outcome):
         indent = " " * (len(remark) - len(remark.lstrip()))
         for line in paragraph(remark, columns, first=indent, rest=f"{indent}  "):
             typer.echo(line, err=True)
+
+
+def _tell_actions(scores: Scores | None) -> None:
+    """On GitHub Actions the leaderboard goes into the job's summary, too."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if path and scores is not None:
+        from engine.reports import markdown
+
+        with suppress(OSError), open(path, "a", encoding="utf-8") as file:
+            file.write(markdown.render(scores))
 
 
 def _remarks(loaded: Loaded, outcome: Outcome) -> Iterator[str]:
