@@ -73,9 +73,11 @@ def _tell_actions(scores: Scores | None) -> None:
     """On GitHub Actions the leaderboard goes into the job's summary, too."""
     path = os.environ.get("GITHUB_STEP_SUMMARY")
     if path and scores is not None:
+        from pathlib import Path
+
         from engine.reports import markdown
 
-        with suppress(OSError), open(path, "a", encoding="utf-8") as file:
+        with suppress(OSError), Path(path).open("a", encoding="utf-8") as file:
             file.write(markdown.render(scores))
 
 
