@@ -8,6 +8,7 @@ whose width terminals agree, so the measuring below can stay this simple. Pure; 
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 
 from data.text import printable
 
@@ -55,7 +56,13 @@ def inert(text: str) -> str:
 
 def width(text: str) -> int:
     """Cells that an inert text takes."""
-    return len(text) if text.isascii() else sum(map(_cells, text))
+    return len(text) if text.isascii() else _wide(text)
+
+
+@lru_cache(maxsize=4096)
+def _wide(text: str) -> int:
+    """Bars and names come again in every picture."""
+    return sum(map(_cells, text))
 
 
 def cut(text: str, cells: int, mark: str = ELLIPSIS) -> str:

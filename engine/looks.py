@@ -21,6 +21,7 @@ STALLED_P95 = 4.0
 """Calls in flight and nothing finished for a minute, and for four times what slow calls take."""
 SILENT_S = 30.0
 """When nothing at all finished for so long, the total bar gives way to the reason."""
+REFUNDS = "refunds, budget near"
 FULL = 0.75
 """Of the calls in flight that are allowed: with a queue behind them, these are what binds."""
 _SHORTER = (
@@ -59,6 +60,8 @@ def look_of(row: ModelRow, progress: Progress) -> Look:
     if answered:
         accounts = judges_of(progress)
     waiting = _waiting(accounts)
+    if is_full(waiting) and progress.money is not None and progress.money.waiting:
+        waiting = REFUNDS
     if waiting and not is_full(waiting):
         return Look("◷", "yellow", f"judging: {waiting}" if answered else waiting, 1)
     if not row.in_flight and row.saved_ago_s is None:

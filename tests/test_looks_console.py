@@ -188,6 +188,21 @@ def test_a_model_whose_calls_never_come_back_is_called_stalled() -> None:
     assert glyph(10.0 + 121.0) == "!"
 
 
+def test_near_the_ceiling_calls_are_said_to_wait_for_refunds() -> None:
+    """They hold a place each, but it is money that they wait for."""
+    run = Tally("r", started=0.0)
+    run.add(Planned("m", 10, 20, account="a"), 0.0)
+    run.add(AnswerSaved("m", "answered", False), 9.0)
+    view = (AccountView("a", 8, 8, None, "calls 8/8", 9),)
+    money = MoneyView(currency="USD", booked=10**9, limit=10**9, waiting=8)
+    progress = run.progress(50.0, view, money=money)
+    look = look_of(progress.models[0], progress)
+    assert (look.glyph, look.words) == ("◷", "refunds, budget near")
+    shown = texts(frame(progress, 120, 24))
+    assert "8 calls wait for refunds: budget" in shown[1]
+    assert any("cap 1.00, 8 wait" in line for line in shown)
+
+
 def test_after_the_first_ctrl_c_the_last_line_counts_down() -> None:
     """With what is in flight, and what giving it up may cost."""
     shown = texts(frame(pictured(a_run(5), state="stopping", grace_s=8.4), 100, 24))
