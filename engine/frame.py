@@ -319,6 +319,8 @@ def _event(line: LogLine, clock: Clock) -> Line:
 def _stopping(progress: Progress) -> Line:
     """What is still under way after Ctrl-C, for how long, and what giving it up may cost."""
     flying = sum(a.in_flight for a in progress.accounts)
+    if progress.money is not None:  # those that wait for refunds hold a place but were never sent
+        flying = max(flying - progress.money.waiting, 0)
     left = f", {figures.span(progress.grace_s)} left" if progress.grace_s is not None else ""
     lost = ""
     if progress.money is not None and progress.money.reserved and flying:

@@ -140,6 +140,8 @@ def shortened(words: str, cells: int) -> str:
     """Words in at most `cells` cells. What goes last is the end of a wait: `req/m…, 14 s`."""
     while width(words) > cells and words.endswith(_LOSSES) and ", " in words:
         words = words.rpartition(", ")[0]
+    if width(words) > cells and words.endswith("in flight)"):
+        words = words.rpartition(" (")[0]
     for long, short in _SHORTER:
         if width(words) <= cells:
             return words
@@ -164,9 +166,10 @@ def silence(progress: Progress) -> str:
 def reason(progress: Progress) -> str:
     """Why nothing moves: what the accounts wait for, what has stopped, what never came back."""
     waiting = [a for a in progress.accounts if a.waiting and not is_full(a.waiting)]
-    parts = [f"{inert(a.name)} waits for {inert(a.waiting)}" for a in waiting]
+    parts = []
     if progress.money is not None and progress.money.waiting:
         parts.append(f"{figures.many(progress.money.waiting, 'call')} wait for refunds: budget")
+    parts += [f"{inert(a.name)} waits for {inert(a.waiting)}" for a in waiting]
     parts += [
         f"{inert(a.name)} stopped: {inert(a.remedy or a.stopped)}"
         for a in progress.accounts

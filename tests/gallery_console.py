@@ -8,6 +8,7 @@ in build/gallery/console, and one picture in docs/pictures, which the README sho
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 import shutil
@@ -64,6 +65,7 @@ class Taken:
     def __init__(self) -> None:
         self._forecast = Forecast()
         self._session: Session | None = None
+        self._ending: asyncio.Future[None] | None = None
         self._kept: dict[str, tuple[Progress, Outlook]] = {}
 
     def begin(self, session: Session) -> None:
@@ -77,21 +79,17 @@ class Taken:
                 self._kept[name] = progress, outlook
         if progress.state == "stopping":
             self._kept.setdefault("stopping", (progress, outlook))
-        elif "middle" in self._kept and self._session is not None:
-            raise _Enough
-        self._kept["end"] = progress, outlook
+        elif "middle" in self._kept and self._ending is None and self._session is not None:
+            self._ending = asyncio.ensure_future(self._session.stop(10.0))
 
     def moments(self) -> dict[str, tuple[Progress, Outlook]]:
         return self._kept
 
 
-class _Enough(Exception):
-    """Everything worth keeping has been seen."""
-
-
 def main() -> int:
     """Run, and draw what was seen."""
-    PLACE.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(PLACE, ignore_errors=True)
+    PLACE.mkdir(parents=True)
     taken = seen()
     count = 0
     for moment, (progress, outlook) in taken.items():
@@ -128,10 +126,7 @@ def seen() -> dict[str, tuple[Progress, Outlook]]:
                 loaded, options, caching=False, watch=taken.look, started=taken.begin, env={}
             )
 
-        try:
-            run_loop(session, virtual=True)
-        except* _Enough:
-            pass
+        run_loop(session, virtual=True)
         return taken.moments()
 
 
