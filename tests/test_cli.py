@@ -155,7 +155,7 @@ def test_plan_knows_what_is_done_and_what_is_cached(program: Program) -> None:
     """What a session would really send."""
     write(program, sweep())
     program.run("run", "s.toml", "--limit", "10", "--progress", "none")
-    assert "done: 40 " in program.run("plan", "s.toml", "--limit", "10").out
+    assert "done: 40\n" in program.run("plan", "s.toml", "--limit", "10").out
     fork = program.run("run", "s.toml", "--fork", "t", "--limit", "12", "--dry-run").out
     assert "to send: 8   cached: 40   done: 0" in fork
     assert "run folder: runs/t" in fork
