@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from data.catalog import accounts_of
 from data.codec import replace
-from data.errors import CallError, DeadlinePassed, RateLimited, Retryable
+from data.errors import CallError, DeadlinePassed, RateLimited, Retryable, TooLarge
 from data.schema import Draw, ProviderSpec, Request, Response, Trial, Usage
 from engine.backlog import Backlog
 from engine.breaker import RetryBudget
@@ -219,7 +219,7 @@ class Account:
         while not self._closed():
             if self._shares:
                 await self.limits.clear()
-            job = await self.pool.backlog.next_job()
+            job = await self.pool.backlog.next_job(self.name)
             if self._closed():  # meanwhile
                 self.pool.backlog.put_back(job)
                 break
@@ -232,8 +232,25 @@ class Account:
                     continue
                 return job, await self.limits.admit(need)
             except CallError as error:
-                return job, error
+                if not (isinstance(error, TooLarge) and self._handed_over(job, need)):
+                    return job, error
         return None
+
+    def _handed_over(self, job: Job, need: Need) -> bool:
+        """Was a call that is too large for this account given to one whose limits it fits?"""
+        others = [a for a in self.pool.accounts if a is not self and a.could_send(need)]
+        if not others:
+            return False
+        self.pool.backlog.put_for(min(others, key=lambda a: a.in_flight).name, job)
+        return True
+
+    def could_send(self, need: Need) -> bool:
+        """Now or later: is it at work, and no limit of it smaller than this call?"""
+        try:
+            self.limits.is_clear(need)
+        except TooLarge:
+            return False
+        return self.stopped is None
 
     @property
     def _shares(self) -> bool:

@@ -7,6 +7,9 @@ Three queues, none of which anybody waits to put into:
 - ready jobs (rendered, encoded, not in the cache), in order of admission;
 - timed jobs (a retry), by the time at which they may be sent again; they go first when it has come.
 
+Beside them stand jobs that only one of the provider's accounts can send, since they are too large for
+another; they wait for that one alone.
+
 `credits` bounds the jobs that exist at once, so memory does not grow with the sweep: a job takes one
 when it is admitted and gives it back when its trial ends, however it ends. No job holds one credit
 while it waits for another, so there is no way to deadlock.
@@ -87,6 +90,7 @@ class Backlog(Generic[J]):
         self._stages: deque[Stage] = deque()
         self._ready: deque[J] = deque()
         self._timed: list[tuple[float, int, J]] = []
+        self._own: dict[str, deque[J]] = {}
         self._order = 0
         self._bells: deque[asyncio.Future[None]] = deque()
 
@@ -146,6 +150,17 @@ class Backlog(Generic[J]):
         self._ready.appendleft(job)
         self._ring()
 
+    def put_for(self, account: str, job: J) -> None:
+        """A job that this account alone is to send."""
+        self._own.setdefault(account, deque()).append(job)
+        while self._bells:  # which of them is the account's is not known
+            _strike(self._bells.popleft())
+
+    def release(self, account: str) -> None:
+        """This account sends nothing more: what was put for it is anybody's again."""
+        for job in self._own.pop(account, ()):
+            self.put(job)
+
     def put_later(self, job: J, due: float) -> None:
         """A job that may be sent at `due`, in seconds of the loop's clock."""
         self._order += 1
@@ -155,14 +170,18 @@ class Backlog(Generic[J]):
     def take_all(self) -> list[J]:
         """Every job in here, ready or timed: they will not be sent."""
         jobs = [*self._ready, *(job for _, _, job in self._timed)]
+        jobs += [job for own in self._own.values() for job in own]
+        self._own.clear()
         self._ready.clear()
         self._timed.clear()
         return jobs
 
-    async def next_job(self) -> J:
+    async def next_job(self, account: str = "") -> J:
         """Wait for a job that may be sent now. Of several who wait, whoever came first is served."""
         loop = asyncio.get_running_loop()
         while True:
+            if self._own and (own := self._own.get(account)):
+                return own.popleft()
             if self._timed and self._timed[0][0] <= loop.time() + SLACK_S:
                 return heapq.heappop(self._timed)[2]
             if self._ready:
@@ -182,7 +201,7 @@ class Backlog(Generic[J]):
     @property
     def ready(self) -> int:
         """Jobs that could go out now, as far as the backlog is concerned."""
-        return len(self._ready)
+        return len(self._ready) + sum(map(len, self._own.values()))
 
     @property
     def later(self) -> list[tuple[float, J]]:
@@ -192,7 +211,7 @@ class Backlog(Generic[J]):
     @property
     def queued(self) -> int:
         """Jobs that wait, ready or timed."""
-        return len(self._ready) + len(self._timed)
+        return self.ready + len(self._timed)
 
     def _ring(self) -> None:
         if self._bells:

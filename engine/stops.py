@@ -86,6 +86,7 @@ class Stops:
     def _stop_account(self, account: Account, error: CallError) -> None:
         if account.stopped is None:
             account.stopped = error
+            account.pool.backlog.release(account.name)
             self._say(Stopped("account", account.name, error.kind, str(error)))
         if account.pool.stopped is not None:
             account.pool.backlog.drop_streams()

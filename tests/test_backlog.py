@@ -202,3 +202,30 @@ def test_admission_is_worth_while_in_batches_or_when_nothing_waits() -> None:
     assert hungry(1, jobs=0, numbers=9)
     assert not hungry(0, jobs=0, numbers=9)
     assert not hungry(100, jobs=0, numbers=0)
+
+
+def test_a_job_for_one_account_waits_for_that_one() -> None:
+    """Whoever else waits is passed over; what was put for an account that stops is anybody's again."""
+
+    async def main() -> list[str]:
+        waiting: Backlog[str] = Backlog(9)
+        got: list[str] = []
+
+        async def wait(account: str) -> None:
+            got.append(f"{account} {await waiting.next_job(account)}")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(wait, "small")
+            group.start_soon(wait, "large")
+            await asyncio.sleep(1)
+            waiting.put_for("large", "big")
+            await asyncio.sleep(1)
+            assert got == ["large big"]
+            waiting.put_for("large", "bigger")
+            assert waiting.queued == waiting.ready == 1
+            waiting.release("large")
+        waiting.put_for("large", "left")
+        assert waiting.take_all() == ["left"]
+        return got
+
+    assert virtually(main) == ["large big", "small bigger"]

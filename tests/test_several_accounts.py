@@ -10,7 +10,7 @@ import pytest
 
 from data.catalog import accounts_of
 from data.errors import ConfigError
-from data.schema import Intent, ProviderSpec
+from data.schema import Failure, Intent, ProviderSpec
 from engine.bootstrap import Outcome, Outside, conduct
 from engine.config import Loaded, load, select
 from engine.events import Progress
@@ -118,6 +118,46 @@ def test_a_revoked_key_leaves_its_work_to_the_others(tmp_path: Path) -> None:
     assert outcome.state == "complete"
     assert [(stop.scope, stop.name) for stop in outcome.stopped] == [("account", "sim#2")]
     assert outcome.pending == 0
+
+
+SMALL_AND_LARGE = """
+[[providers.sim.accounts]]
+tpm = 300
+concurrency = 1
+[[providers.sim.accounts]]
+tpm = 200000
+concurrency = 1
+"""
+
+
+def failures(folder: Path) -> list[Failure]:
+    return [record for record in records(folder / "run") if isinstance(record, Failure)]
+
+
+def test_a_call_too_large_for_one_account_goes_to_a_larger_one(tmp_path: Path) -> None:
+    """Judges' prompts exceed the small account's whole window; nothing fails of that."""
+    outcome, _ = play(tmp_path, HEAD + SMALL_AND_LARGE)
+    assert (outcome.state, outcome.failed, outcome.pending) == ("complete", 0, 0)
+    calls = shares(tmp_path)
+    assert sum(calls.values()) == 144
+    assert calls["sim#1"] > 0
+    judged = {
+        r.account for r in records(tmp_path / "run") if isinstance(r, Intent) and r.trial.judge
+    }
+    assert judged == {"sim#2"}
+
+
+def test_a_call_too_large_for_every_account_fails_once_the_large_one_has_stopped(
+    tmp_path: Path,
+) -> None:
+    """It says so, instead of waiting for somebody who will not come back."""
+    outcome, _ = play(tmp_path, HEAD + SMALL_AND_LARGE, revoked=["sim#2"])
+    assert outcome.state == "partial"
+    assert [stop.name for stop in outcome.stopped] == ["sim#2"]
+    unjudged = sum(failure.trial.kind == "answer" for failure in failures(tmp_path))
+    assert outcome.pending == unjudged
+    assert {failure.error for failure in failures(tmp_path)} == {"TooLarge"}
+    assert len(failures(tmp_path)) == outcome.failed > 0
 
 
 def test_without_any_key_left_the_trials_stay_pending(tmp_path: Path) -> None:
