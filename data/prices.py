@@ -197,6 +197,31 @@ def packaged_price(base_url: str, model: str, on: date) -> Price | None:
     return max(found, key=lambda p: (p.output_pico, p.input_pico)) if found else None
 
 
+def priced(base_url: str, on: date) -> int:
+    """For how many of this address's models a price is known; a family that our table names is one."""
+    host = _host(base_url)
+    globs = {line.glob for line in overlay() if line.host == host and line.effective_from <= on}
+    others = (name for name in _packaged_models(base_url) if not _fits(name, globs))
+    return len(globs) + len(set(others))
+
+
+def _fits(name: str, globs: set[str]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)
+
+
+def _packaged_models(base_url: str) -> list[str]:
+    """The models that genai-prices knows at this address, in small letters."""
+    try:
+        package: Any = importlib.import_module("genai_prices.data_snapshot")
+    except ImportError:
+        return []
+    try:
+        provider = package.get_snapshot().find_provider(None, None, base_url)
+    except LookupError:
+        return []
+    return [model.id.lower() for model in provider.models]
+
+
 def _packaged(package: Any, base_url: str, model: str, moment: datetime) -> Price | None:
     usage = package.Usage(input_tokens=1, output_tokens=1)
     try:

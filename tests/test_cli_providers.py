@@ -400,6 +400,8 @@ def test_all_presets_are_listed_with_their_keys_variable_and_never_its_value(
     assert rows["zhipu"][:4] == ["zhipu", "openai-chat", "ZHIPUAI_API_KEY", "yes"]
     assert rows["deepseek"][2:4] == ["DEEPSEEK_API_KEY", "no"]
     assert rows["vllm"][2:4] == ["none", "-"]
+    assert int(rows["zhipu"][4]) > 3
+    assert rows["vllm"][4] == "-"
     assert "(not there)" in ended.out
 
 

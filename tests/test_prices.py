@@ -30,6 +30,7 @@ from data.prices import (
     own_price,
     packaged_price,
     price_of,
+    priced,
     read_overlay,
     worst_case,
 )
@@ -288,6 +289,16 @@ def test_what_the_overlay_lacks_comes_from_genai_prices_in_dollars() -> None:
     assert gemini is not None
     assert gemini.tiers
     assert all(tier.input_pico > gemini.input_pico for tier in gemini.tiers)
+
+
+def test_it_is_known_for_how_many_models_of_an_address_there_is_a_price() -> None:
+    """Those of our table and those of genai-prices, each once; nobody's models cost nothing known."""
+    assert priced(DASHSCOPE, TODAY) > 3
+    assert priced(DASHSCOPE, date(2000, 1, 1)) <= priced(DASHSCOPE, TODAY)
+    assert priced("http://127.0.0.1:8000/v1", TODAY) == 0
+    assert priced("no address", TODAY) == 0
+    pytest.importorskip("genai_prices", reason=PACKAGE_MISSING)
+    assert priced("https://api.openai.com/v1", TODAY) > 50
 
 
 def test_our_cost_agrees_with_what_genai_prices_calculates() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
@@ -24,21 +25,26 @@ NAME, API, KEY, WIDE = 17, 17, 21, 120
 
 @app.command("list")
 def list_() -> None:
-    """All presets: their api, their key's variable and whether it is set, their address."""
+    """All presets: api, the key's variable and whether it is set, known prices, address."""
     from engine.ownpresets import known_presets, own_file
 
     columns = shutil.get_terminal_size().columns
     wide = columns >= WIDE
-    head = f"{'name':<{NAME}}{'api':<{API}}{'key':<{KEY}}{'set':<5}{'prices':<8}"
-    typer.echo(head + ("address" if wide else ""))
+    head = f"{'name':<{NAME}}{'api':<{API}}{'key':<{KEY}}{'set':<5}{'prices':>6}  "
+    typer.echo((head + ("address" if wide else "")).rstrip())
     for name, table in sorted(known_presets().items()):
         key, is_set = _key(table)
         row = f"{printable(name):<{NAME}}{table.api or '?':<{API}}{key:<{KEY}}{is_set:<5}"
-        joint = "" if wide else f"\n{'':<{NAME}}"
-        typer.echo(f"{row}{_prices(table):<8}{joint}{printable(table.base_url or '?')}")
+        joint = "  " if wide else f"\n{'':<{NAME}}"
+        typer.echo(f"{row}{_prices(table):>6}{joint}{printable(table.base_url or '?')}")
+    typer.echo("\nprices: models whose price is known; any other: `price` in the sweep file")
+    if importlib.util.find_spec("genai_prices") is None:
+        typer.echo(
+            "        many more with the extra `prices`: pip install '.[prices]' in its folder"
+        )
     file = own_file()
     there = "read" if file.is_file() else "not there"
-    typer.echo(f"\nyour own: {printable(str(file))} ({there})")
+    typer.echo(f"your own: {printable(str(file))} ({there})")
 
 
 @app.command()
@@ -115,12 +121,13 @@ def _key(table: ProviderTable) -> tuple[str, str]:
 
 
 def _prices(table: ProviderTable) -> str:
-    from urllib.parse import urlsplit
+    """How many models have a known price."""
+    from datetime import UTC, datetime
 
-    from data.prices import overlay
+    from data.prices import priced
 
-    host = (urlsplit(table.base_url or "").hostname or "").lower()
-    return "yes" if any(line.host == host for line in overlay()) else "-"
+    found = priced(table.base_url or "", datetime.now(UTC).date())
+    return f"{found:,}" if found else "-"
 
 
 def _described(table: ProviderTable) -> Iterator[str]:
