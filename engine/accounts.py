@@ -16,6 +16,7 @@ from data.catalog import accounts_of
 from data.codec import replace
 from data.errors import CallError, DeadlinePassed, RateLimited, Retryable, TooLarge
 from data.schema import Draw, ProviderSpec, Request, Response, Trial, Usage
+from engine.advice import in_short
 from engine.backlog import Backlog
 from engine.breaker import RetryBudget
 from engine.estimate import InputGuess, OutputGuess, tokens_of
@@ -24,7 +25,6 @@ from engine.figures import duration
 from engine.judging import Case
 from engine.limits import Limits, Need, Permit, Source
 from engine.meter import Meter
-from engine.remedies import in_short
 from engine.retry import Tries
 from providers.ratelimits import LimitSeen, limits_in
 from providers.wire import Endpoint, HttpReply, HttpRequest, Provider, Transport

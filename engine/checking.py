@@ -21,6 +21,7 @@ from data.sampling import NAMES, adapted, profile
 from data.schema import Message, ProviderSpec, Request, Response, SamplingRule, Struct
 from data.text import printable
 from engine.accounts import SECRET_LENGTH
+from engine.advice import advice
 from providers.ratelimits import LimitSeen, limits_in
 from providers.spoken import spoken
 from providers.wire import Endpoint, HttpReply, Transport
@@ -68,6 +69,8 @@ class Finding(Struct, frozen=True, kw_only=True):
     """Parameters that it refused by name, as they stand in a sampling rule: `drop temperature`."""
     faults: tuple[str, ...] = ()
     """How it answers a wrong key and an unknown model, where that was asked for."""
+    advice: str = ""
+    """How to mend the error, if that is known."""
 
     @property
     def fine(self) -> bool:
@@ -144,7 +147,13 @@ async def _asked(
             if isinstance(error, UnknownModel) and not probe.model:
                 return replace(finding, left_out=left_out)  # there, and the key is accepted
             kind = error.kind if isinstance(error, CallError) else type(error).__name__
-            return replace(finding, error=kind, message=str(error), left_out=left_out)
+            return replace(
+                finding,
+                error=kind,
+                message=str(error),
+                left_out=left_out,
+                advice=advice(kind, spec),
+            )
         return replace(_heard(finding, reply), response=response, left_out=left_out)
 
 

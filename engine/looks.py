@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 from data.schema import Struct
 from engine import figures
+from engine.advice import in_short
 from engine.cells import cut, inert, width
 from engine.events import AccountView, ModelRow, Progress
 from engine.forecast import remaining
-from engine.remedies import in_short
 
 STALLED_S = 60.0
 STALLED_P95 = 4.0

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
 import ssl
 import zlib
 from collections import deque
@@ -255,4 +256,9 @@ def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _told(error: Exception) -> str:
     """One safe line about a foreign exception: its kind and what it says."""
+    encrypted = isinstance(error, aiohttp.ClientSSLError)
+    if isinstance(error, aiohttp.ClientConnectorError) and not encrypted:
+        number = error.errno or 0  # its own words are for programmers
+        reason = os.strerror(number) if number > 0 else error.strerror or "no such host"
+        return printable(f"no connection to {error.host}:{error.port}: {reason}", limit=200)
     return printable(f"{type(error).__name__}: {error}", limit=200)

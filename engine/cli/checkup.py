@@ -121,9 +121,13 @@ def told(finding: Finding) -> Iterator[str]:
     name = printable(finding.account, 60)
     yield f"{name}: {_outcome(finding)}"
     mark = "not known: with a budget it needs `price`" if finding.model else ""
-    price = _money(finding.price) if finding.price else mark
+    price = _money(finding.price) if finding.price else "" if finding.error else mark
     limits = ", ".join(_limit(seen) for seen in finding.limits)
-    rows = [("price", price), ("limits", limits or ("none told" if finding.response else ""))]
+    rows = [
+        ("mend", finding.advice),
+        ("price", price),
+        ("limits", limits or ("none told" if finding.response else "")),
+    ]
     rows += [("changed", change) for change in finding.changes]
     rows += [("refused", _advice(finding.account, rule)) for rule in finding.left_out]
     rows += [("fault", fault) for fault in finding.faults]

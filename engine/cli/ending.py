@@ -15,6 +15,7 @@ import typer
 from data.text import printable
 
 if TYPE_CHECKING:
+    from data.schema import JudgeSpec, ModelSpec
     from engine.bootstrap import Outcome
     from engine.budget import Statistics
     from engine.cli.session import CacheFiles
@@ -116,13 +117,16 @@ def _remarks(loaded: Loaded, outcome: Outcome) -> Iterator[str]:
 
 
 def _hint(loaded: Loaded, stop: Stopped) -> str:
-    """How to mend what stopped an account."""
+    """How to mend what stopped an account or a model."""
     from data.catalog import accounts_of
-    from engine.remedies import remedy
+    from engine.advice import advice
 
-    accounts = [account for spec in loaded.sweep.providers for account in accounts_of(spec)]
-    spec = next((account for account in accounts if account.name == stop.name), None)
-    return "" if spec is None or stop.scope != "account" else remedy(stop.error, spec)
+    providers = {provider.name: provider for provider in loaded.sweep.providers}
+    found = {a.name: a for provider in providers.values() for a in accounts_of(provider)}
+    if stop.scope == "model":
+        parties: list[ModelSpec | JudgeSpec] = [*loaded.sweep.models, *loaded.sweep.judges]
+        found = {party.name: providers[party.provider] for party in parties}
+    return advice(stop.error, found[stop.name]) if stop.name in found else ""
 
 
 def _word(outcome: Outcome) -> str:
