@@ -131,9 +131,9 @@ def timed(command: Sequence[str], *, cwd: Path, env: dict[str, str], core: bool 
     return Spent(wall, used.ru_utime + used.ru_stime, _megabytes(used), tuple(samples))
 
 
-def bare(url: str, bodies: Path, workers: int) -> Spent:
-    """The bare loop of `bench/bare.py`, on the client's core."""
-    command = _python("bare", url, str(bodies), str(workers))
+def bare(url: str, bodies: Path, workers: int, module: str = "bare") -> Spent:
+    """The bare loop of `bench/bare.py` (or `least`), on the client's core."""
+    command = _python(module, url, str(bodies), str(workers))
     return timed(command, cwd=ROOT, env=dict(os.environ))
 
 

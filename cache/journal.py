@@ -183,8 +183,8 @@ class Journal(Generic[Told]):
         self.path = path
         self._fd, self._size, self._offload, self._tell = fd, size, offload, tell
         self._untold: list[Told] = []
-        self._gathered: list[bytes] | None = None
-        """Lines that are written together, while somebody gathers them."""
+        self._unwritten: list[bytes] = []
+        """Results of this turn of the loop: they go out in one write. `_size` counts them."""
         self._first, self._full = asyncio.Event(), asyncio.Event()
         self._syncing = asyncio.Lock()
         self._broken = ""
@@ -235,26 +235,21 @@ class Journal(Generic[Told]):
             self._owe(told)
         return place
 
-    def append_pair(self, first: Record, second: Record, *, told: Told) -> Place:
-        """Two lines in one write; the place of the second."""
-        head, tail = seal(first), seal(second)
-        place = self._write(head + tail)
-        self._owe(told)
-        return Place(place.offset + len(head), len(tail))
+    def append_result(self, *records: Record, told: Told) -> Place:
+        """Lines that go out in one write, with the next `append` or at the end of this turn of the loop.
 
-    @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
-        """What is appended within goes out in one write at its end. Nothing may be awaited within."""
-        self._gathered = []
-        try:
-            yield
-        finally:
-            self._write_gathered()
-            self._gathered = None
+        The place of the last. Raises StorageError if an earlier write failed.
+        """
+        if not self._unwritten:
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        for record in records:
+            place = self._add(seal(record))
+        self._owe(told)
+        return place
 
     def read(self, place: Place) -> bytes:
         """The bytes of one line."""
-        self._write_gathered()
+        self._flush()
         return os.pread(self._fd, place.length, place.offset)
 
     async def keep_durable(self) -> None:
@@ -271,6 +266,7 @@ class Journal(Generic[Told]):
 
     async def sync(self) -> None:
         """Make everything appended so far durable, then tell it."""
+        self._flush()
         group, self._untold = self._untold, []
         self._first.clear()
         self._full.clear()
@@ -313,23 +309,29 @@ class Journal(Generic[Told]):
             self._broken = f"fdatasync of {self.path} failed: {error.strerror}"
             raise StorageError(self._broken) from None
 
-    def _write_gathered(self) -> None:
-        """Before anybody looks at the file, and at the end."""
-        if not self._gathered:
-            return
-        data, self._gathered = b"".join(self._gathered), None
-        self._size -= len(data)
-        self._write(data)
-        self._gathered = []
+    def _end_turn(self) -> None:
+        with contextlib.suppress(StorageError):  # whoever comes next is told
+            self._flush()
 
-    def _write(self, data: bytes) -> Place:
-        """All of it or nothing."""
+    def _write(self, line: bytes) -> Place:
+        """One line, after those that wait."""
+        place = self._add(line)
+        self._flush()
+        return place
+
+    def _add(self, line: bytes) -> Place:
         if self._broken:
             raise StorageError(self._broken)
-        if self._gathered is not None:
-            self._gathered.append(data)
-            self._size += len(data)
-            return Place(self._size - len(data), len(data))
+        self._unwritten.append(line)
+        self._size += len(line)
+        return Place(self._size - len(line), len(line))
+
+    def _flush(self) -> None:
+        """Write all that waits, or nothing."""
+        if not self._unwritten:
+            return
+        data = b"".join(self._unwritten)
+        self._unwritten.clear()
         try:
             written = os.write(self._fd, data)
         except OSError as error:
@@ -337,13 +339,11 @@ class Journal(Generic[Told]):
         else:
             reason = "no space left on the device"
         if written != len(data):
+            self._size -= len(data)
             self._broken = f"cannot write {len(data)} bytes to {self.path}: {reason}"
             with contextlib.suppress(OSError):  # else the next reopening cuts it
                 os.ftruncate(self._fd, self._size)
             raise StorageError(self._broken)
-        place = Place(self._size, written)
-        self._size += written
-        return place
 
 
 # --- reopening ---------------------------------------------------------------------------------

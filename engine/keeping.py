@@ -109,5 +109,5 @@ class Keeper:
 
     def _write(self, record: Result, settled: Settled | None, told: Event) -> Place:
         if settled is None:
-            return self._journal.append(record, told=told)
-        return self._journal.append_pair(settled, record, told=told)
+            return self._journal.append_result(record, told=told)
+        return self._journal.append_result(settled, record, told=told)

@@ -228,15 +228,14 @@ class Session:
         """
         leaders = [job for job in jobs if self._sharing.leads(job)]
         known = await self._client.known(leaders)
-        with self._journal.together():
-            for job in leaders:
-                response = known.get(job.key)
-                if response is not None:
-                    self._answered(job, response, None)
-                elif self._stops.cover(job):  # since it was taken up
-                    self._leave_pending(job)
-                else:
-                    job.pool.backlog.put(job)
+        for job in leaders:
+            response = known.get(job.key)
+            if response is not None:
+                self._answered(job, response, None)
+            elif self._stops.cover(job):  # since it was taken up
+                self._leave_pending(job)
+            else:
+                job.pool.backlog.put(job)
 
     # --- workers -------------------------------------------------------------------------------
 

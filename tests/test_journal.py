@@ -402,7 +402,7 @@ def test_a_result_is_told_after_its_group_is_durable_and_never_before(tmp_path: 
         journal = create(tmp_path / "journal.jsonl", Recording(log), log.append)
         keeping = asyncio.create_task(journal.keep_durable())
         journal.append(answer(1), told="one")
-        journal.append_pair(Settled(1), answer(2), told="two")
+        journal.append_result(Settled(1), answer(2), told="two")
         journal.append(Intent(2, answer(3).trial, "a", 0.0))
         await asyncio.sleep(GROUP_S + 0.1)
         log.append("-")
@@ -550,7 +550,7 @@ def test_places_lead_back_to_their_lines(tmp_path: Path) -> None:
     async def main() -> None:
         journal = create(path, Inline())
         one = journal.append(answer(1))
-        two = journal.append_pair(Settled(7), answer(2), told=0)
+        two = journal.append_result(Settled(7), answer(2), told=0)
         assert (journal.read(one), journal.read(two)) == (seal(answer(1)), seal(answer(2)))
         await journal.aclose()
         again: Journal[int] = Journal.reopen(path, look(path)[2], Inline(), ignore)
@@ -577,7 +577,7 @@ def test_a_failed_fdatasync_tells_nothing_and_is_never_tried_again(tmp_path: Pat
         with pytest.raises(StorageError, match="Input/output error"):
             journal.append(answer(2), told=2)
         with pytest.raises(StorageError, match="Input/output error"):
-            journal.append_pair(Settled(1), answer(3), told=3)
+            journal.append_result(Settled(1), answer(3), told=3)
         with pytest.raises(StorageError, match="Input/output error"):
             await journal.sync()
         await journal.aclose()
@@ -987,57 +987,59 @@ def test_a_folder_that_cannot_be_locked_is_one_clear_error(tmp_path: Path) -> No
 # --- lines written together ----------------------------------------------------------------------
 
 
-def test_what_is_gathered_is_written_at_once_and_stands_where_it_was_said(tmp_path: Path) -> None:
-    """Nothing before the end, everything after it; a look at a line in between finds it."""
+def test_results_of_one_turn_are_written_together_where_they_were_said(tmp_path: Path) -> None:
+    """Nothing within the turn, everything after it; a look at a line finds it at once."""
     path = tmp_path / "journal.jsonl"
 
     async def main() -> None:
         journal = create(path, Inline())
         before = path.stat().st_size
-        with journal.together():
-            places = [journal.append(answer(n, "字" * n)) for n in range(3)]
-            places.append(journal.append_pair(Settled(1, 0.5), answer(9), told="x"))
-            assert path.stat().st_size == before
-            assert journal.read(places[2]) == seal(answer(2, "字" * 2))
-            places.append(journal.append(answer(4)))
-        assert [journal.read(place) for place in places] == [
-            *(seal(answer(n, "字" * n)) for n in range(3)),
-            seal(answer(9)),
-            seal(answer(4)),
-        ]
-        alone = journal.append(answer(5))
-        assert path.stat().st_size == alone.offset + alone.length
+        places = [journal.append_result(answer(n, "字" * n), told=n) for n in range(3)]
+        places.append(journal.append_result(Settled(1, 0.5), answer(9), told="x"))
+        assert path.stat().st_size == before
+        await asyncio.sleep(0)
+        assert path.stat().st_size == places[-1].offset + places[-1].length
+        places.append(journal.append_result(answer(4), told="y"))
+        lines = [answer(0, ""), answer(1, "字"), answer(2, "字字"), answer(9), answer(4)]
+        assert [journal.read(place) for place in places] == [seal(line) for line in lines]
         await journal.aclose()
 
     run(main)
     found, tail, _ = look(path)
     assert tail is None
-    assert len([record for record in found if isinstance(record, Answer)]) == 6
+    assert len([record for record in found if isinstance(record, Answer)]) == 5
 
 
-def append_all(journal: Journal[Any], records: list[Any]) -> None:
-    """Together."""
-    with journal.together():
-        for record in records:
-            journal.append(record)
-
-
-def test_lines_gathered_before_an_error_are_written_all_the_same(tmp_path: Path) -> None:
-    """Their trials are marked as done."""
+def test_an_intent_takes_the_results_before_it_along(tmp_path: Path) -> None:
+    """It is in the file when `append` returns, and they stand before it."""
     path = tmp_path / "journal.jsonl"
 
     async def main() -> None:
         journal = create(path, Inline())
-        with pytest.raises(TypeError):
-            append_all(journal, [answer(1), object()])
+        journal.append_result(answer(1), told=1)
+        journal.append(Intent(2, answer(2).trial, "a", 0.0))
+        assert [type(record) for record in read(path)] == [Header, Answer, Intent]
         await journal.aclose()
 
     run(main)
-    assert answer(1) in read(path)
 
 
-def test_gathered_lines_that_do_not_fit_stop_the_journal(tmp_path: Path) -> None:
-    """As one line does: the file keeps its size, and nothing can be written any more."""
+def test_what_waits_is_durable_before_it_is_told(tmp_path: Path) -> None:
+    """Also where the group is synced within the turn."""
+    path, told = tmp_path / "journal.jsonl", []
+
+    async def main() -> None:
+        journal = create(path, Inline(), lambda what: told.append((what, read(path))))
+        journal.append_result(answer(1), told="one")
+        await journal.sync()
+        await journal.aclose()
+
+    run(main)
+    assert [(what, answer(1) in there) for what, there in told] == [("one", True)]
+
+
+def test_results_that_cannot_be_written_stop_the_journal(tmp_path: Path) -> None:
+    """Whoever comes next is told; the file keeps its size."""
     path = tmp_path / "journal.jsonl"
 
     async def main() -> None:
@@ -1045,10 +1047,13 @@ def test_gathered_lines_that_do_not_fit_stop_the_journal(tmp_path: Path) -> None
         before = path.read_bytes()
         readable = os.open(path, os.O_RDONLY)
         os.dup2(readable, journal._fd)  # every write is refused from now on
-        with pytest.raises(StorageError):
-            append_all(journal, [answer(1), answer(2)])
-        with pytest.raises(StorageError):
-            journal.append(answer(3))
+        journal.append_result(answer(1), told=1)
+        journal.append_result(answer(2), told=2)
+        await asyncio.sleep(0)
+        with pytest.raises(StorageError, match="cannot write"):
+            journal.append_result(answer(3), told=3)
+        with pytest.raises(StorageError, match="cannot write"):
+            await journal.sync()
         assert path.read_bytes() == before
         os.close(readable)
 
