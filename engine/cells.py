@@ -54,6 +54,7 @@ def inert(text: str) -> str:
     return printable("".join(kept))
 
 
+@lru_cache(maxsize=4096)  # most of a picture's cells say what they said before
 def width(text: str) -> int:
     """Cells that an inert text takes."""
     return len(text) if text.isascii() else _wide(text)

@@ -23,6 +23,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import groupby
 from typing import IO, TYPE_CHECKING, Protocol
 
 from engine import figures
@@ -296,10 +297,17 @@ class ScreenPainter:
                 self._console.size = (columns, lines)
                 self._size, self._shown = (columns, lines), []
                 self._console.control(Control.clear())
-            for y, line in enumerate(picture):
-                if y >= len(self._shown) or self._shown[y] != line:
-                    self._console.update_screen_lines([_segments(line)], 0, y)
+            # Neighbours go together: rich takes as long to begin as to write some lines.
+            for new, run in groupby(enumerate(picture), self._is_new):
+                if new:
+                    rows = list(run)
+                    segments = [_segments(line) for _, line in rows]
+                    self._console.update_screen_lines(segments, 0, rows[0][0])
         self._shown = picture
+
+    def _is_new(self, row: tuple[int, Line]) -> bool:
+        y, line = row
+        return y >= len(self._shown) or self._shown[y] != line
 
 
 class InlinePainter:
