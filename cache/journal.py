@@ -116,16 +116,20 @@ def _opened(path: Path) -> BinaryIO:
         raise DataError(error.strerror or str(error), path=str(path)) from None
 
 
-def _decoded(path: Path, number: int, line: bytes, decode: Decode = decode_record) -> Record:
+def _decoded(path: Path, number: int, line: bytes) -> Record:
     try:
-        return decode(line)
+        return decode_record(line)
     except Undecodable as error:
-        raise JournalDamaged(
-            f"this line is whole and yet says nothing known here: {error}",
-            path=str(path),
-            line=number,
-            how="another version of alignsweep wrote it; nothing was changed",
-        ) from None
+        raise _meaningless(path, number, error) from None
+
+
+def _meaningless(path: Path, number: int, error: Undecodable) -> JournalDamaged:
+    return JournalDamaged(
+        f"this line is whole and yet says nothing known here: {error}",
+        path=str(path),
+        line=number,
+        how="another version of alignsweep wrote it; nothing was changed",
+    )
 
 
 # --- the run directory's lock ------------------------------------------------------------------
@@ -367,14 +371,14 @@ def survey(
     decode: Decode = decode_record,
 ) -> Survey:
     """`replay` with a visitor."""
-    replaying = replay(path, kinds=kinds, decode=decode)
-    while True:
-        try:
-            place, record = next(replaying)
-        except StopIteration as end:
-            found: Survey = end.value
-            return found
+    found: list[Survey] = []
+
+    def records() -> Iterator[tuple[Place, Record]]:
+        found.append((yield from replay(path, kinds=kinds, decode=decode)))
+
+    for place, record in records():
         visit(place, record)
+    return found[0]
 
 
 def replay(
@@ -399,7 +403,10 @@ def replay(
             elif skips is not None and skips(line):
                 continue
             else:
-                record = _decoded(path, number, line, decode)
+                try:
+                    record = decode(line)
+                except Undecodable as error:
+                    raise _meaningless(path, number, error) from None
             if isinstance(record, Header):
                 header = record
             elif number == 1:
