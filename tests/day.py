@@ -216,10 +216,11 @@ def _spells(dice: random.Random, sittings: Sequence[Sitting]) -> tuple[Spell, ..
     """Most of them soon after somebody started."""
     found = []
     for _ in range(dice.randint(3, 16)):
-        near = dice.choice(sittings).start_s + 10 ** dice.uniform(-1, 3.5)
+        near = dice.choice(sittings).start_s + 10 ** dice.uniform(-1, 3)
         start_s = near if dice.random() < 0.8 else dice.uniform(0, DAY_S)
-        kind = dice.choice(LASTING) if dice.random() < 0.12 else dice.choice(PASSING)
-        end_s = min(start_s + 10 ** dice.uniform(-0.5, 3), DAY_S)
+        lasts = dice.random() < 0.15
+        kind = dice.choice(LASTING if lasts else PASSING)
+        end_s = min(start_s + 10 ** dice.uniform(1 if lasts else -0.5, 3), DAY_S)
         found.append(Spell(start_s, end_s, kind, dice.choice((1.0, 1.0, 0.5, 0.1))))
     return tuple(sorted(found, key=lambda spell: spell.start_s))
 

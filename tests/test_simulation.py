@@ -44,7 +44,7 @@ def test_a_seed_that_once_found_a_mistake_keeps_its_promises(kept: dict[str, str
 
 @pytest.mark.slow
 def test_a_hundred_days_keep_their_promises() -> None:
-    """Each of 24 hours and 504 trials, or a little less where somebody starts later."""
+    """Each of 24 hours and 504 trials, less what a filter refuses to be judged."""
     all_keep_their_promises(SEEDS)
 
 
