@@ -17,7 +17,9 @@ Role = Literal["system", "user", "assistant"]
 StopReason = Literal["stop", "length", "content_filter", "other"]
 AnswerState = Literal["answered", "truncated", "refused"]
 RefusedBy = Literal["", "provider", "model"]
-ParsePolicy = Literal["robust", "compat"]
+ParsePolicy = Literal["robust", "compat", "opencompass"]
+VerdictForm = Literal["text", "json_schema"]
+"""How a judge is made to write its verdict: asked in the prompt, or held to a JSON schema."""
 Choice = Literal["first+", "first", "tie", "second", "second+"]
 """Which of two candidates is better; + is much better."""
 
@@ -150,6 +152,8 @@ class Request(Struct, frozen=True, kw_only=True):
     thinking: str = ""
     """A state of the model's thinking, such as "on" or "off"; `data/sampling.py` puts it into the
     provider's own parameters before a codec sees the request. Empty: as the provider has it."""
+    schema: dict[str, Any] = {}
+    """A JSON schema that the provider is to hold the reply to, in its own way. Empty: free text."""
 
 
 class Usage(Struct, frozen=True):
@@ -246,7 +250,7 @@ class Trial(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.candidates[0][1]
 
 
-VerdictSource = Literal["complete", "partial", "cut", "prose", "compat", "label"]
+VerdictSource = Literal["complete", "partial", "cut", "prose", "compat", "label", "opencompass"]
 
 
 class Verdict(Struct, frozen=True, omit_defaults=True):
@@ -598,6 +602,24 @@ class ModelSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     thinking: str = ""
 
 
+class EscalateRule(
+    Struct,
+    frozen=True,
+    kw_only=True,
+    omit_defaults=True,
+    forbid_unknown_fields=True,
+    rename={"judges": "from"},
+):
+    """When a judge is asked: where the verdicts of others leave a doubt. See `engine/escalation.py`."""
+
+    judges: tuple[str, ...]
+    """The judges that are asked about everything; `from` in files."""
+    disagree: float | None = None
+    """Ask where their scores of an answer are this far apart, or farther. None: however far."""
+    rank: bool = False
+    """Ask where it could change the order of two neighbouring models."""
+
+
 class JudgeSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A judge: just another model, with a rubric."""
 
@@ -620,6 +642,9 @@ class JudgeSpec(Struct, frozen=True, kw_only=True, omit_defaults=True):
     positions: Literal["both", "one"] = "both"
     """Pairwise: each pair in both orders, or in one that the content decides."""
     thinking: str = ""
+    escalate: EscalateRule | None = None
+    """None: it is asked about everything."""
+    verdict: VerdictForm = "text"
 
 
 class Sweep(Struct, frozen=True, kw_only=True):

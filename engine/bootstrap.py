@@ -148,6 +148,7 @@ async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome
         for note in told:
             tell(Noted(note))
         _bring_in(run, options.answers)
+        run.escalations.settle()
         cache = _cache(outside, lane, wall)
         if cache is not None:
             stack.push_async_callback(cache.aclose)

@@ -67,12 +67,12 @@ def bounds_of(
 def load_of(workload: Workload, spec: ProviderSpec, figure: Figure) -> Load:
     """What one provider's account has to do."""
     shares = [share for share in workload.of(spec) if share.to_send]
-    requests = sum(share.to_send for share in shares)
+    requests = sum(share.calls(figure) for share in shares)
     return Load(
         requests=requests,
         input_tokens=sum(share.input.at(figure) for share in shares),
         output_tokens=sum(share.output.at(figure) for share in shares),
-        latency_s=sum(share.latency_s.at(figure) * share.to_send for share in shares)
+        latency_s=sum(share.latency_s.at(figure) * share.calls(figure) for share in shares)
         / max(requests, 1),
         chain_s=max((_chain_s(s, workload.shares, figure) for s in shares), default=0.0),
         assumed=not all(share.latency_seen for share in shares),

@@ -30,6 +30,7 @@ from data.schema import (
 )
 from data.text import printable
 from engine.budget import BudgetTable, Stage, ceiling
+from engine.escalating import check_escalation
 from engine.money import Exchange
 from engine.ownpresets import known_presets
 from engine.purse import Party, Terms
@@ -236,6 +237,7 @@ def _judges(
         _check_pairs(face, table, rubric, where)
         resolved = {"rubric": rubric.name, "pairwise": rubric.pairwise}
         judges.append(convert(_fields(table) | resolved, JudgeSpec, where=str(path)))
+    check_escalation(judges, found, lambda i: places.at("[[judges]]", i, "escalate"))
     return tuple(judges), found
 
 

@@ -30,11 +30,13 @@ from data.schema import (
     Result,
     Struct,
 )
+from engine.escalated import Bill
+from engine.escalation import Escalations
 from engine.parties import Books, Mishap, Party, Timeline
 from engine.plan import Ledger, Plan, State
 from engine.results import with_times
 from engine.rundir import Stored, read_run
-from engine.scores import MIN_COVERAGE, Scores, score
+from engine.scores import MIN_COVERAGE, Scores, priced, score
 
 
 class Session(Struct, frozen=True):
@@ -166,7 +168,8 @@ def read_dossier(folder: Path, *, min_coverage: float = MIN_COVERAGE) -> Dossier
         where=str(path),
     )
     gathered.close()
-    return Dossier(run, with_times(scores, folder), plan, gathered)
+    priced_scores = priced(scores, gathered.bill)
+    return Dossier(run, with_times(priced_scores, folder), plan, gathered)
 
 
 class _Gathered:
@@ -180,10 +183,12 @@ class _Gathered:
         self.lengths = array("q", [0]) * len(plan)
         self.marks = array("d", [math.nan]) * plan.judgments
         self.books = Books()
+        self.bill = Bill()
         self.sessions: list[Session] = []
 
     def enter(self, place: Place, record: Record) -> None:
         self.ledger.enter(record, place.offset, place.length)
+        self.bill.watch(record)
         if isinstance(record, Header):
             self.sessions.append(Session(record.created_s, ()))
         elif isinstance(record, Amended):
@@ -199,6 +204,7 @@ class _Gathered:
 
     def close(self) -> None:
         self.books.close()
+        Escalations(self._plan, self.ledger).settle()
 
     def _mark(self, record: Result) -> float:
         if not isinstance(record, Judgment):

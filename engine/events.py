@@ -81,6 +81,13 @@ class TrialFailed(Struct, frozen=True):
     """What went wrong, as one safe line."""
 
 
+class Replanned(Struct, frozen=True):
+    """Judgments of a model that are wanted after all (more than 0), or not any more (less)."""
+
+    model: str
+    judgments: int
+
+
 class Retrying(Struct, frozen=True):
     """An attempt failed and the trial waits `wait_s` seconds in its account's timed queue."""
 
@@ -120,6 +127,7 @@ Event = (
     | AnswerSaved
     | JudgmentSaved
     | TrialFailed
+    | Replanned
     | Retrying
     | Hedged
     | Stopped

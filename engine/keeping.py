@@ -86,7 +86,7 @@ class Keeper:
             len(job.asks),
         )
         self._write(record, settled, told)
-        self._ledger.mark(job.number, State.JUDGED if record.verdict else State.UNSCORABLE)
+        self._ledger.judged(job.number, record)
 
     def keep_settled(self, settled: Settled | None) -> None:
         """The end of an exchange that is not yet a result."""

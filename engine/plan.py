@@ -49,6 +49,8 @@ class State(IntEnum):
     REFUSED = 5
     JUDGED = 6
     UNSCORABLE = 7
+    SPARED = 8
+    """Not asked for: cheaper judges have settled it (`engine/escalation.py`)."""
 
 
 _STATES = tuple(State)
@@ -83,9 +85,9 @@ class Plan:
         )
         self._models = len(sweep.models)
         self._slots = tuple(_slots(sweep))
-        self._groups = len(self.items) * sweep.samples
-        self.answers = self._groups * self._models
-        self.judgments = self._groups * len(self._slots)
+        self.groups = len(self.items) * sweep.samples
+        self.answers = self.groups * self._models
+        self.judgments = self.groups * len(self._slots)
         self._item_of: dict[tuple[QuestionId, int], int] = {
             (question.id, turn): i for i, (question, turn) in enumerate(self.items)
         }
@@ -139,6 +141,18 @@ class Plan:
     def item(self, number: int) -> tuple[Question, int]:
         """The question and turn a trial is about."""
         return self.items[self.item_index(number)]
+
+    @property
+    def slots(self) -> tuple[Slot, ...]:
+        """What judges do with the answers of one item and sample; the same for all."""
+        return self._slots
+
+    def place(self, judgment: int) -> tuple[int, int]:
+        """(group, slot) of a judgment; `judgment_at` is the way back."""
+        return divmod(judgment - self.answers, len(self._slots))
+
+    def judgment_at(self, group: int, slot: int) -> int:
+        return self.answers + group * len(self._slots) + slot
 
     def turn_before(self, answer: int) -> int | None:
         """The answer to the previous turn of the same conversation, if there is one."""
@@ -281,8 +295,19 @@ class Ledger:
         self.states[number] = self._state(record)
         if number < self.plan.answers:
             self.offsets[number], self.lengths[number] = offset, length
-        elif isinstance(record, Judgment) and record.verdict is not None:
-            self.scores[number - self.plan.answers] = record.verdict.score
+        elif isinstance(record, Judgment):
+            self.judged(number, record)
+
+    def judged(self, number: int, record: Judgment) -> None:
+        """A judgment is there: its state, and its score if it has one."""
+        self.states[number] = self._state(record)
+        verdict = record.verdict
+        self.scores[number - self.plan.answers] = math.nan if verdict is None else verdict.score
+
+    def score_of(self, number: int) -> float | None:
+        """The score of a judgment, to single precision; None: it has none."""
+        found = self.scores[number - self.plan.answers]
+        return None if math.isnan(found) else found
 
     def score_sum(self, judgments: Sequence[int]) -> float:
         """The sum of the scores that these judgments have."""

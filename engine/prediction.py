@@ -138,7 +138,7 @@ def sum_of(share: Share, price: Price) -> Sum:
     A call's tier is that of its prompt: low and likely take that of the mean prompt, worst the dearest
     that the largest can reach. Each call is rounded up by less than one nano-unit.
     """
-    flat = _flat(price, share.input.likely / max(share.to_send, 1))
+    flat = _flat(price, share.input.likely / max(share.calls("likely"), 1))
     worst = call = None
     if share.input.worst is not None and (share.output.worst is not None or not price.output_pico):
         most = Usage(int(share.input.worst), int(share.output.worst or 0))

@@ -16,6 +16,7 @@ from cache.responses import ResponseStore
 from data.codec import decode_record
 from data.schema import Answer, Struct, Trial
 from engine.config import Loaded
+from engine.escalation import Escalations
 from engine.expectation import Seen
 from engine.plan import Ledger, Plan, State
 from engine.purse import Spent
@@ -51,6 +52,8 @@ def look_ahead(
     given = _given_texts(options, plan)
     for number in given:
         ledger.mark(number, State.ANSWERED)
+    escalations = Escalations(plan, ledger)
+    escalations.settle(foresee=True)
     with _stored(cache_path, cache_from) as store, _opened(journal) as file:
 
         def text_of(number: int) -> str:
@@ -69,6 +72,7 @@ def look_ahead(
             store,
             text_of,
             seen=seen,
+            escalations=escalations,
             caching=cache_path is not None,
         )
         return Ahead(walk.workload(), spent)

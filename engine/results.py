@@ -23,11 +23,13 @@ from data.schema import (
     Trial,
     Usage,
 )
+from engine.escalated import Bill
+from engine.escalation import Escalations
 from engine.plan import Ledger, Plan, State
 from engine.purse import Spent, sums
 from engine.refusals import RefusalCount, Refusals
 from engine.rundir import Stored, records
-from engine.scores import MIN_COVERAGE, Scores, score
+from engine.scores import MIN_COVERAGE, Scores, priced, score
 from engine.served import Changed, Served, dated
 
 
@@ -69,17 +71,20 @@ def scores_in(
     watch: Callable[[Record], None] | None = None,
 ) -> Scores:
     """The leaderboard of the run in `folder`, for those who know what it is about."""
-    scores = score(
+    decode, bill = decode_record if watch else decode_outline, Bill()
+    if any(judge.escalate for judge in sweep.judges):
+        watch = both(watch, bill.watch)
+    found = score(
         benchmark,
         sweep.judges,
-        results(folder, watch, decode=decode_record if watch else decode_outline),
+        results(folder, watch, decode=decode),
         models=[m.name for m in sweep.models],
         samples=sweep.samples,
         repeats=sweep.repeats,
         min_coverage=min_coverage,
         where=str(folder / "journal.jsonl"),
     )
-    return with_times(scores, folder)
+    return with_times(priced(found, bill), folder)
 
 
 def with_times(scores: Scores, folder: Path) -> Scores:
@@ -88,6 +93,19 @@ def with_times(scores: Scores, folder: Path) -> Scores:
         return scores
     intents = records(folder, kinds=("intent",), decode=decode_outline)
     return replace(scores, served=dated(scores.served, intents))
+
+
+def both(
+    one: Callable[[Record], None] | None, other: Callable[[Record], None]
+) -> Callable[[Record], None]:
+    """Both see every record."""
+
+    def watch(record: Record) -> None:
+        if one is not None:
+            one(record)
+        other(record)
+
+    return watch
 
 
 class Counts(Struct, frozen=True, kw_only=True):
@@ -114,6 +132,8 @@ class Counts(Struct, frozen=True, kw_only=True):
     """Who refused what, most frequent first."""
     served: tuple[Changed, ...] = ()
     """Models and judges that were served in several versions."""
+    spared: int = 0
+    """Judgments that an escalating judge is not asked for."""
 
 
 def counts_of(run: Stored) -> Counts:
@@ -141,6 +161,7 @@ def counts_of(run: Stored) -> Counts:
             open_intents -= 1
             spent += record.usage or Usage()
     costs.close()
+    Escalations(plan, ledger).settle()
     money, unpriced = sums(costs)
     count = ledger.count
     hopeless = sum(ledger.state(n) is State.PENDING for n in ledger.hopeless())
@@ -161,6 +182,7 @@ def counts_of(run: Stored) -> Counts:
         unpriced=unpriced,
         refusals=refusals.counts(),
         served=dated(served.changes(), records(run.folder, kinds=("intent",))),
+        spared=count(State.SPARED),
     )
 
 

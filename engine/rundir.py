@@ -40,6 +40,7 @@ from data.schema import (
 )
 from data.text import printable
 from engine.config import Loaded
+from engine.escalation import Escalations
 from engine.events import Event
 from engine.identity import Difference, compare, digest
 from engine.plan import Ledger, Plan
@@ -61,6 +62,8 @@ class Opened:
         self, folder: Path, lock: RunLock, journal: Journal[Event], plan: Plan, ledger: Ledger
     ) -> None:
         self.folder, self.journal, self.plan, self.ledger = folder, journal, plan, ledger
+        self.escalations = Escalations(plan, ledger)
+        """To be settled when all that the run begins with is in the ledger."""
         self.notes: list[str] = []
         """What a user may want to know about the resuming."""
         self.spent = Spent()

@@ -20,10 +20,12 @@ import math
 from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, Literal, Protocol, TypeVar
 
+from data.codec import replace
 from data.errors import DataError
 from data.schema import (
     Answer,
     Benchmark,
+    EscalateRule,
     JudgeSpec,
     Judgment,
     ParsePolicy,
@@ -34,6 +36,7 @@ from data.schema import (
     Verdict,
 )
 from engine.duels import DuelTable, duels
+from engine.escalated import Bill, Escalated, stand_in
 from engine.served import Changed, Served
 
 MIN_COVERAGE = 0.95
@@ -114,6 +117,8 @@ class Table(Struct, frozen=True, kw_only=True):
     policy: ParsePolicy
     """Which of the two means is this judge's headline."""
     rows: tuple[Row, ...]
+    escalated: Escalated | None = None
+    """Of a judge that was asked only where others left a doubt (`engine/escalated.py`)."""
 
     def headline(self, row: Row) -> Means:
         """The means under this judge's own policy."""
@@ -261,24 +266,7 @@ def score(
         )
     names = _models(intake) if models is None else tuple(models)
     builder = _Builder(benchmark, samples, repeats, min_coverage)
-    tables = tuple(
-        Table(
-            judge=judge.name,
-            rubric=judge.rubric,
-            policy=judge.parse,
-            rows=tuple(
-                builder.row(
-                    name,
-                    intake.answers.get(name, _Answers()),
-                    intake.verdicts.get((judge.name, name), _Verdicts()),
-                    judge.parse,
-                )
-                for name in names
-            ),
-        )
-        for judge in judges
-        if not judge.pairwise
-    )
+    tables = tuple(_table(judge, names, intake, builder) for judge in judges if not judge.pairwise)
     return Scores(
         benchmark=benchmark.name,
         benchmark_sha256=benchmark.sha256,
@@ -308,6 +296,47 @@ def means_of(categories: dict[str, float | None], groups: dict[str, tuple[str, .
         for name, members in groups.items()
     }
     return Means(categories, grouped, _mean(list(grouped.values())))
+
+
+def priced(scores: Scores, bill: Bill) -> Scores:
+    """With what escalation saved in money."""
+    tables = [
+        replace(table, escalated=bill.priced(table.escalated, table.judge))
+        if table.escalated
+        else table
+        for table in scores.tables
+    ]
+    return replace(scores, tables=tuple(tables))
+
+
+def _table(judge: JudgeSpec, names: Sequence[str], intake: _Intake, builder: _Builder) -> Table:
+    told: Escalated | None = None
+    rows = []
+    for name in names:
+        verdicts = intake.verdicts.get((judge.name, name), _Verdicts())
+        if judge.escalate is not None:
+            verdicts, mine = _escalated(verdicts, name, judge.escalate, intake)
+            told = told + mine if told else mine
+        answers = intake.answers.get(name, _Answers())
+        rows.append(builder.row(name, answers, verdicts, judge.parse))
+    return Table(
+        judge=judge.name,
+        rubric=judge.rubric,
+        policy=judge.parse,
+        rows=tuple(rows),
+        escalated=told,
+    )
+
+
+def _escalated(
+    own: _Verdicts, model: str, rule: EscalateRule, intake: _Intake
+) -> tuple[_Verdicts, Escalated]:
+    """What counts for a judge that others stand in for."""
+    below = [intake.verdicts.get((name, model), _Verdicts()) for name in rule.judges]
+    found = _Verdicts()
+    found.judged, told = stand_in(own.judged, [one.judged for one in below], rule)
+    found.failed = own.failed.union(*(one.failed for one in below)) - found.judged.keys()
+    return found, told
 
 
 # --- one row -----------------------------------------------------------------------------------

@@ -30,7 +30,8 @@ from engine.accounts import Account, Job, Pool
 from engine.answering import answer_request
 from engine.budget import Refusal, Statistics
 from engine.client import Client
-from engine.events import Event, Noted, Progress, Retrying, Stopped
+from engine.escalation import Change
+from engine.events import Event, Noted, Progress, Replanned, Retrying, Stopped
 from engine.hedging import Hedger
 from engine.keeping import Keeper, Texts
 from engine.limits import Permit
@@ -65,7 +66,7 @@ class Session:
         self._sweep, self._rubrics, self._pools = run.plan.sweep, rubrics, pools
         self._client, self._tell, self._dice = client, tell, dice
         self._accounts = [account for pool in pools.values() for account in pool.accounts]
-        self._streams = Streams(run.plan, run.ledger, options, pools)
+        self._streams = Streams(run.plan, run.ledger, options, pools, run.escalations)
         self._keeper, self._texts = Keeper(run), Texts(run.answer_text)
         self._sender = (
             Hedger(client, self._keeper.keep_settled, tell, self._over)
@@ -154,8 +155,10 @@ class Session:
             if jobs:
                 await self._admit(jobs)
             elif self._alive == 0 and not self.stopping:
-                self._done.set()
-                return
+                if not self._replan(self._streams.idle()):
+                    self._done.set()
+                    return
+                continue
             if not jobs or not self._hungry:
                 await self._poke.wait()
 
@@ -344,7 +347,18 @@ class Session:
             return
         record = judging.judgment(job.trial, job.asks, verdict)
         self._keeper.keep_judgment(job, record, settled)
+        if self._replan(self._streams.judged(job.number)) and self._hungry:
+            self._poke.set()  # a judge elsewhere may have had nothing to do
         self._end(job)
+
+    def _replan(self, change: Change) -> bool:
+        """Tell what an escalation has decided; True: there is more to do."""
+        for number in change.spared:
+            self._tell(Replanned(self._plan.trial(number).model, -1))
+        for number in change.opened:
+            if change.late:
+                self._tell(Replanned(self._plan.trial(number).model, 1))
+        return bool(change.opened)
 
     def _raises_cap(self, job: Job, response: Response) -> bool:
         """The first time that a reply was cut, where the sweep file gives a larger cap."""

@@ -11,10 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from data.answers import GivenAnswer
+from data.codec import replace
 from data.schema import Struct
 from engine.accounts import Pool
 from engine.backlog import Stream
 from engine.config import Selection
+from engine.escalation import Change, Escalations
 from engine.plan import JUDGEABLE, Ledger, Plan, State
 
 
@@ -34,9 +36,15 @@ class Streams:
     """The streams of one session, put into the backlogs of `pools`."""
 
     def __init__(
-        self, plan: Plan, ledger: Ledger, options: Options, pools: Mapping[str, Pool]
+        self,
+        plan: Plan,
+        ledger: Ledger,
+        options: Options,
+        pools: Mapping[str, Pool],
+        escalations: Escalations,
     ) -> None:
         self._plan, self._ledger, self._options = plan, ledger, options
+        self._escalations = escalations
         self._answers: dict[str, Stream] = {}
         self._judges: list[Stream] = []
         self._chosen = frozenset(options.selection.models)
@@ -58,15 +66,36 @@ class Streams:
 
     def answered(self, answer: int) -> None:
         """An answer is there: its judgments may come, and the next turn."""
-        for number in self._plan.judgments_of(answer):
-            if self.owed(number) and self._may_be_judged(number):
-                self._judges[self._plan.judge_index(number)].add(number)
+        self._offer(self._plan.judgments_of(answer))
         following = self._plan.turn_after(answer)
         if following is None or not self.owed(following):
             return
         model = self._plan.sweep.models[self._plan.model_index(following)]
         if model.name in self._answers:
             self._answers[model.name].add(following)
+
+    def judged(self, number: int) -> Change:
+        """A verdict is there: what more expensive judges are asked for it, and what they are spared."""
+        change = self._escalations.judged(number)
+        self._offer(change.opened)
+        return change
+
+    def idle(self) -> Change:
+        """Nothing is left to do but what that itself decides."""
+        if not self._options.judge:
+            return Change()
+        change = self._escalations.idle()
+        items = frozenset(self._options.selection.items) if change.opened else ()
+        mine = [
+            n for n in change.opened if self._is_chosen(n) and self._plan.item_index(n) in items
+        ]
+        self._offer(mine)
+        return replace(change, opened=tuple(mine))
+
+    def _offer(self, judgments: Iterable[int]) -> None:
+        for number in judgments:
+            if self.owed(number) and self._may_be_judged(number):
+                self._judges[self._plan.judge_index(number)].add(number)
 
     def judgments_lost(self, answer: int) -> dict[str, int]:
         """Judgments that this session counted on and that a refusal takes away, by model."""
@@ -83,7 +112,8 @@ class Streams:
         """Are all answers there that a judgment needs, and is it one of this session's?"""
         if not self._is_chosen(number):
             return False
-        return all(self._ledger.states[a] in JUDGEABLE for a in self._plan.answers_of(number))
+        there = all(self._ledger.states[a] in JUDGEABLE for a in self._plan.answers_of(number))
+        return there and self._escalations.open(number)
 
     def _is_chosen(self, number: int) -> bool:
         """A judgment goes with the model that it is named after."""
@@ -121,7 +151,7 @@ def judgments_wanted(
     plan: Plan, ledger: Ledger, options: Options, answers: Iterable[int]
 ) -> Iterator[int]:
     """The judgments named after these answers that a session is to see done, if all that they judge
-    comes at all."""
+    comes at all; what a judge is spared is not among them."""
     models, items = frozenset(options.selection.models), frozenset(options.selection.items)
 
     def comes(a: int) -> bool:
@@ -131,5 +161,6 @@ def judgments_wanted(
 
     for answer in answers if options.judge else ():
         for number in plan.named_after(answer):
-            if all(map(comes, plan.answers_of(number))):
+            spared = ledger.states[number] == State.SPARED
+            if not spared and all(map(comes, plan.answers_of(number))):
                 yield number

@@ -17,7 +17,7 @@ from data.catalog import AccountTable, ProviderTable
 from data.codec import Table, convert
 from data.errors import ConfigError
 from data.prices import PriceTable
-from data.schema import ParsePolicy
+from data.schema import EscalateRule, ParsePolicy, VerdictForm
 from data.text import printable
 from engine.budget import BudgetTable
 from engine.keys import names_a_file, names_a_variable
@@ -81,6 +81,8 @@ class JudgeTable(Table, frozen=True, kw_only=True):
     retry_max_tokens: int | None = None
     price: PriceTable | int | None = None
     thinking: str = ""
+    escalate: EscalateRule | None = None
+    verdict: VerdictForm = "text"
 
 
 class SweepTable(Table, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from engine.events import (
     Noted,
     Planned,
     Progress,
+    Replanned,
     Retrying,
     Stopped,
     TrialFailed,
@@ -97,6 +98,9 @@ class Tally:
             case TrialFailed():
                 self._add_failure(event, now)
                 self._models[event.model].answers_failed += event.kind == "answer"
+            case Replanned():
+                if event.model in self._models:
+                    self._models[event.model].judgments_off -= event.judgments
             case Retrying():
                 if event.model in self._models:
                     self._models[event.model].retries += 1

@@ -15,10 +15,12 @@ from itertools import groupby, islice
 
 from cache.bundle import Layered
 from cache.key import cache_key
+from data.codec import replace
 from data.schema import Draw, JudgeSpec, ModelSpec, ProviderSpec, Request, Response, Struct
 from engine import judging
 from engine.answering import answer_request
 from engine.config import Loaded
+from engine.escalation import Escalations
 from engine.estimate import vocabulary_of
 from engine.expectation import Expectation, Party, Replies, Seen, Shapes, expectation
 from engine.measure import Gauge, Missing, Prompt, prompt_of
@@ -54,9 +56,11 @@ class Walk:
         text_of: Callable[[int], str],
         *,
         seen: Seen | None = None,
+        escalations: Escalations | None = None,
         caching: bool = True,
     ) -> None:
         """`seen`: replies of earlier sessions. `caching`: the same words are sent once."""
+        self._escalations = escalations or Escalations(ledger.plan, ledger)
         self._loaded, self._options, self._store = loaded, options, store
         self._selection = options.selection
         self._plan, self._ledger = ledger.plan, ledger
@@ -99,7 +103,11 @@ class Walk:
             for n in judgments_wanted(self._plan, self._ledger, self._options, answers)
             if self._plan.judge_index(n) == judge and all(map(self._comes, self._needed(n)))
         ]
-        return self._share(spec, "judgments", numbers)
+        share = self._share(spec, "judgments", numbers)
+        if spec.escalate is None or not share.to_send:
+            return share
+        unsure = sum(self._owed(n) and not self._escalations.open(n) for n in numbers)
+        return _doubtful(share, min(unsure, share.to_send), *self._escalations.doubted(judge))
 
     def _comes(self, answer: int) -> bool:
         """Is it there, or will this session ask for it?"""
@@ -308,6 +316,17 @@ class Walk:
 
     def _text_or_nothing(self, answer: int) -> str:
         return self._known_text(answer) or ""
+
+
+def _doubtful(share: Share, unsure: int, doubt: float, seen: bool) -> Share:
+    """The share with `unsure` of its calls being sent only in case of doubt."""
+    share = replace(share, unsure=unsure, doubt=doubt, doubt_seen=seen)
+    low, likely = (share.calls(figure) / share.to_send for figure in ("low", "likely"))
+    return replace(
+        share,
+        input=share.input.scaled(low, likely).whole(),
+        output=share.output.scaled(low, likely).whole(),
+    )
 
 
 def _wire(request: Request, codec: Provider) -> _Wire:

@@ -32,6 +32,10 @@ class Range(Struct, frozen=True):
         worst = (self.worst or 0) + (more.worst or 0) if known else None
         return Range(self.low + more.low, self.likely + more.likely, worst)
 
+    def scaled(self, low: float, likely: float) -> Range:
+        """With these shares of the first two figures."""
+        return Range(self.low * low, self.likely * likely, self.worst)
+
     def __mul__(self, times: int) -> Range:
         worst = None if self.worst is None else self.worst * times
         return Range(self.low * times, self.likely * times, worst)
@@ -74,6 +78,17 @@ class Share(Struct, frozen=True):
     """It was measured, not assumed."""
     turns: int = 1
     """Calls that follow one another in the longest conversation."""
+    unsure: int = 0
+    """Of `to_send`: calls that are only sent where cheaper judges leave a doubt."""
+    doubt: float = 0.0
+    """The share of these that will likely be sent, of 1."""
+    doubt_seen: bool = False
+    """That share is what this run has shown so far, not assumed."""
+
+    def calls(self, figure: Figure) -> int:
+        """How many will be sent; `to_send` is the most."""
+        sure = self.to_send - self.unsure
+        return sure if figure == "low" else sure + round(self.unsure * self.doubt)
 
 
 class Workload(Struct, frozen=True):

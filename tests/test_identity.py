@@ -13,6 +13,7 @@ from data.codec import decode_as, encode, replace
 from data.schema import (
     AccountSpec,
     ErrorRule,
+    EscalateRule,
     JudgeSpec,
     ModelSpec,
     ProviderSpec,
@@ -77,6 +78,8 @@ JUDGE_FIELDS: dict[str, tuple[Any, str]] = {
     "pairwise": (True, "refused"),
     "baseline": ("m", "refused"),
     "positions": ("one", "refused"),
+    "escalate": (EscalateRule(judges=("k", "l"), disagree=2.0), "refused"),
+    "verdict": ("json_schema", "refused"),
 }
 PROVIDER_FIELDS: dict[str, tuple[Any, str]] = {
     "name": ("q", "other"),

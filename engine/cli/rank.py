@@ -187,9 +187,27 @@ def terminal_width() -> int:
     return max(shutil.get_terminal_size().columns, 60)
 
 
+def escalation_lines(scores: Scores, judge: str) -> list[str]:
+    """What was asked of a judge that others stand in for; nothing for any other."""
+    from engine.reports.plain import paragraph
+    from engine.reports.table import escalation_note
+
+    told = next((t.escalated for t in scores.tables if t.judge == judge), None)
+    note = escalation_note(judge, told) if told else ""
+    return list(paragraph(note, terminal_width(), first="  * ")) if note else []
+
+
 def _refuse_odd_panel(stored: Stored) -> None:
     """Scores can be combined only if they are read alike, on one scale."""
     judges = [judge for judge in stored.sweep.judges if not judge.pairwise]
+    ladder = next((judge for judge in judges if judge.escalate), None)
+    if ladder is not None:
+        raise ConfigError(
+            f"{printable(ladder.name)} is a panel already: its verdict counts where it was asked,"
+            " elsewhere the mean of the judges below",
+            where="--judge panel",
+            how=f"--judge {printable(ladder.name)}",
+        )
     if len(judges) < 2:
         which = "score single answers" if len(judges) < len(stored.sweep.judges) else "score"
         raise ConfigError(
@@ -259,7 +277,7 @@ def _say(stored: Stored, scores: Scores, found: Sequence[Judged], wins: Sequence
     asked = many(len(stored.benchmark.questions), "question")
     for judged in found:
         title = f"{title_of(scores, judged.judge)}: {models}, {asked}"
-        for line in lines(judged, columns, title=title):
+        for line in [*lines(judged, columns, title=title), *escalation_lines(scores, judged.judge)]:
             typer.echo(line)
     for one in wins:
         title = f"{title_of(scores, one.judge)}, pair by pair: {models}, {asked}"

@@ -58,6 +58,8 @@ def status(
         f"answers    {done:,} final ({counts.truncated:,} truncated, {counts.refused:,} refused)"
     )
     typer.echo(f"judgments  {judged:,} final ({counts.unscorable:,} unscorable)")
+    if counts.spared:
+        typer.echo(f"spared     {counts.spared:,} judgments: cheaper judges had settled them")
     typer.echo(f"failed     {counts.failed:,}      pending  {counts.pending:,}")
     for reason, count in counts.reasons[:5]:
         typer.echo(f"           {count:,} x {printable(reason, 160)}")

@@ -12,6 +12,7 @@ from data import codec
 from data.codec import replace
 from data.schema import Benchmark, Judgment
 from engine.duels import DuelTable
+from engine.escalated import Escalated
 from engine.reports.table import Entry, Sheet, sheets
 from engine.reports.uncertainty import Interval
 from engine.scores import Coverage, Scores
@@ -116,7 +117,12 @@ def _judge(sheet: Sheet, intervals: Mapping[tuple[str, str], Intervals]) -> dict
             _model(entry, intervals.get((sheet.judge, entry.model))) for entry in sheet.entries
         ],
         "notes": sheet.notes,
+        "escalated": _escalated(sheet.escalated) if sheet.escalated else None,
     }
+
+
+def _escalated(told: Escalated) -> dict[str, Any]:
+    return {**codec.plain(told), "share": told.share, "shift": told.shift}
 
 
 def _model(entry: Entry, intervals: Intervals | None) -> dict[str, Any]:

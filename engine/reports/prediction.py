@@ -51,6 +51,12 @@ def request_lines(prediction: Prediction, sweep: Sweep) -> Iterator[str]:
                 f"  {share.to_send:>9,} {share.stage} by {inert(share.party)}"
                 f"  ({share.done:,} done, {share.cached:,} cached)"
             )
+            if share.unsure:
+                basis = "as so far" if share.doubt_seen else "a guess: nothing is judged yet"
+                yield (
+                    f"{'':11} at most: {share.calls('low'):,} at least, likely"
+                    f" {share.calls('likely'):,} ({figures.percent(share.doubt)} in doubt, {basis})"
+                )
 
 
 def token_lines(prediction: Prediction) -> Iterator[str]:

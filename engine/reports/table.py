@@ -14,6 +14,8 @@ from data.schema import Struct
 from engine import figures
 from engine.cells import inert
 from engine.duels import Duelist, DuelTable
+from engine.escalated import Escalated
+from engine.money import formatted
 from engine.reports.uncertainty import Intervals
 from engine.scores import Coverage, Row, Scores, Table
 from engine.served import sentence
@@ -77,6 +79,7 @@ class Sheet(Struct, frozen=True, kw_only=True):
     entries: tuple[Entry, ...]
     dimensions: tuple[str, ...]
     notes: tuple[str, ...]
+    escalated: Escalated | None = None
 
 
 def sheets(scores: Scores, *, partial: bool = False) -> tuple[Sheet, ...]:
@@ -128,8 +131,10 @@ def _sheet(scores: Scores, table: Table, partial: bool) -> Sheet:
     order = sorted(range(len(entries)), key=lambda i: (totals[i] is None, -(totals[i] or 0.0), i))
     other = "robust" if table.policy == "compat" else "compat"
     simulated = " (simulated)" if scores.simulated else ""
+    below = _joined([inert(name) for name in table.escalated.below]) if table.escalated else ""
+    asked = f" where {below} leave a doubt" if below else ""
     return Sheet(
-        title=f"{inert(scores.benchmark)} by {inert(table.judge)}{simulated}",
+        title=f"{inert(scores.benchmark)} by {inert(table.judge)}{asked}{simulated}",
         judge=table.judge,
         policy=table.policy,
         other_policy=other if _policies_differ(table) else "",
@@ -137,6 +142,7 @@ def _sheet(scores: Scores, table: Table, partial: bool) -> Sheet:
         entries=tuple(entries[i] for i in order),
         dimensions=tuple(dict.fromkeys(d for row in table.rows for d in row.dimensions)),
         notes=tuple(_notes(scores, table, partial)),
+        escalated=table.escalated,
     )
 
 
@@ -189,6 +195,8 @@ def _notes(scores: Scores, table: Table, partial: bool) -> list[str]:
             "robust leaves unreadable verdicts out; compat reads the first reply with upstream's "
             "own parser and averages -1 in for what that cannot read."
         )
+    if table.escalated is not None:
+        notes.append(escalation_note(table.judge, table.escalated))
     if scores.ignored:
         notes.append(
             f"Records of other questions, models or judges: {figures.count(scores.ignored)}."
@@ -199,6 +207,38 @@ def _notes(scores: Scores, table: Table, partial: bool) -> list[str]:
 def _served(scores: Scores, judge: str) -> list[str]:
     """Versions that changed: of every model, and of this judge."""
     return [sentence(c) for c in scores.served if c.stage == "generate" or c.name == judge]
+
+
+def escalation_note(judge: str, told: Escalated) -> str:
+    """How often an escalating judge was asked, why, what counts elsewhere, and what that saved."""
+    below = _joined([inert(name) for name in told.below])
+    decided = told.asked + told.waiting + told.spared
+    reasons = (
+        (told.apart, f"where they were {told.disagree or 0:g} or more apart"),
+        (told.unreadable, "where one of them could not be read"),
+        (told.rank, "on which a rank hung"),
+    )
+    why = ", ".join(f"{figures.count(n)} {what}" for n, what in reasons if n)
+    text = (
+        f"{inert(judge)} was asked about {figures.count(told.asked)} of {figures.count(decided)}"
+        f" answers that {below} judged ({figures.percent(told.share)})"
+    )
+    text += f": {why}." if why else "."
+    if told.waiting:
+        text += f" {figures.count(told.waiting)} in doubt still wait for it."
+    money = " + ".join(formatted(amount) for amount in told.saved)
+    text += f" Elsewhere the mean of {below} counts: {figures.count(told.spared)} calls saved"
+    text += f", about {money} at its mean price." if money else "."
+    if told.below_cost:
+        text += f" {below} cost {' + '.join(map(formatted, told.below_cost))}."
+    if told.shift is not None:
+        text += f" Where both judged it is {told.shift:+.2f} from their mean."
+    return text
+
+
+def _joined(names: Sequence[str]) -> str:
+    """`a, b and c`"""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _thin_categories(scores: Scores, table: Table) -> list[str]:
