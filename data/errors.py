@@ -20,6 +20,7 @@
           ├─ TooLarge           this call is larger than the account's own window; it was not sent
           ├─ DeadlinePassed     the trial has had the time that the sweep file gives it
           ├─ UnknownModel       stops the model
+          ├─ NoSchema           stops the model
           ├─ WrongAddress       stops the account: this API is not spoken there
           ├─ Unauthorized       stops the account
           ├─ OutOfQuota         stops the account: no money
@@ -166,6 +167,12 @@ class DeadlinePassed(Fatal):
 
 class UnknownModel(Fatal):
     """The provider does not know this model (or no longer)."""
+
+    scope: ClassVar[Scope] = "model"
+
+
+class NoSchema(Fatal):
+    """The provider does not take the JSON schema that a reply was to be held to."""
 
     scope: ClassVar[Scope] = "model"
 

@@ -16,6 +16,7 @@ _EVERYWHERE: Mapping[str, str] = {
     "OutOfQuota": f"top up the account, {GOES_ON}",
     "DailyQuota": f"the allowance comes back by itself; {GOES_ON}",
     "ModelQuota": "this model's allowance comes back by itself, or has to be bought",
+    "NoSchema": 'it is held to no schema there: leave `verdict = "json_schema"` out (--fork NAME)',
     "UnknownModel": "check the id in `model`, and whether the key may use it",
     "TransportError": "nobody answers there: is the server running, and is base_url right?",
     "Overloaded": "the provider is in trouble; try again later",
@@ -26,6 +27,7 @@ _SHORT: Mapping[str, str] = {
     "OutOfQuota": "quota used up",
     "DailyQuota": "daily quota used up",
     "ModelQuota": "its own quota used up",
+    "NoSchema": "no schema",
     "UnknownModel": "unknown model",
     "OverBudget": "budget reached",
 }

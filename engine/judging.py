@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 from data import pairing
 from data import rubric as rubrics
@@ -26,6 +27,7 @@ from data.schema import (
     Trial,
     Verdict,
 )
+from data.verdict_schema import figures, verdict_schema
 
 
 class Case(Struct, frozen=True):
@@ -55,6 +57,7 @@ def judge_request(case: Case, ask: int) -> tuple[Request, tuple[str, str]]:
         parameters=judge.parameters,
         draw=draw,
         thinking=judge.thinking,
+        schema=_schema(case),
     )
     return request, rendered.quotation
 
@@ -68,16 +71,23 @@ def _rendered(case: Case) -> rubrics.Rendered:
     return rubrics.render(case.rubric, case.question, answer, seed=seed, turn=turn, earlier=earlier)
 
 
+def _schema(case: Case) -> dict[str, Any]:
+    if case.judge.verdict == "text":
+        return {}
+    return verdict_schema(case.rubric, rubrics.dimensions(case.rubric, case.question))
+
+
 def read_verdict(case: Case, reply: Response, quotation: tuple[str, str]) -> Verdict | None:
     """The verdict in a judge's reply; None if there is none to be read."""
     if reply.stop_reason == "content_filter":
         return None
+    text = reply.text if case.judge.verdict == "text" else figures(reply.text)
     if case.rubric.pairwise:
-        seen = pairing.read_choice(reply.text, case.rubric.labels, quotation).verdict
+        seen = pairing.read_choice(text, case.rubric.labels, quotation).verdict
         return pairing.turned(seen) if seen and case.trial.position else seen
     policy = case.judge.parse
     return rubrics.read(
-        case.rubric, case.question, reply.text, policy=policy, quotation=quotation
+        case.rubric, case.question, text, policy=policy, quotation=quotation
     ).verdict
 
 

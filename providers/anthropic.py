@@ -65,6 +65,8 @@ class AnthropicMessages:
         ]
         if request.temperature is not None:
             body["temperature"] = request.temperature
+        if request.schema:  # "Structured outputs"
+            body["output_config"] = {"format": {"type": "json_schema", "schema": request.schema}}
         if self._stream:
             body["stream"] = True
         body.update(request.parameters)

@@ -61,6 +61,11 @@ class OpenAIChat:
             value = getattr(request, name)
             if value is not None:
                 body[name] = value
+        if request.schema:
+            body["response_format"] = {
+                "type": "json_schema",
+                "json_schema": {"name": "verdict", "strict": True, "schema": request.schema},
+            }
         if self._stream:
             body |= {"stream": True, "stream_options": {"include_usage": True}}
         body.update(request.parameters)

@@ -55,6 +55,9 @@ class OpenAIResponses:
         if request.max_tokens is not None:
             body["max_output_tokens"] = request.max_tokens
         body["store"] = False
+        if request.schema:
+            schema = {"name": "verdict", "strict": True, "schema": request.schema}
+            body["text"] = {"format": {"type": "json_schema", **schema}}
         if self._stream:
             body["stream"] = True
         body.update(request.parameters)
