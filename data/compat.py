@@ -34,7 +34,7 @@ _DIGITS = re.compile(r"\d+")
 
 def read_compat(text: str) -> tuple[dict[str, int], float]:
     """(rating, score) as upstream records them; -1.0 where it finds no score. Never raises."""
-    pairs = _pairs(_rating_text(text))
+    pairs = rating_pairs(text) or []
     if any(len(digits) > INT_DIGITS for _, digits in pairs):
         return {}, UNREADABLE
     rating = {key: int(digits) for key, digits in pairs}
@@ -44,12 +44,18 @@ def read_compat(text: str) -> tuple[dict[str, int], float]:
     return rating, _as_float(loose[1]) if loose else UNREADABLE
 
 
-def _rating_text(text: str) -> str:
-    """What `{(.*?)}(?![^{]*{)` captures at its first match; empty if there is none."""
+def rating_pairs(text: str) -> list[tuple[str, str]] | None:
+    """Keys and digits of the rating as upstream finds it; None where nothing stands in braces."""
+    rating = _rating_text(text)
+    return None if rating is None else _pairs(rating)
+
+
+def _rating_text(text: str) -> str | None:
+    """What `{(.*?)}(?![^{]*{)` captures at its first match; None if there is none."""
     last = text.rfind("{")
     end = text.find("}", last + 1)
     if last < 0 or end < 0 or "\n" in text[last:end]:
-        return ""
+        return None
     line = text.rfind("\n", 0, last) + 1
     return text[text.find("{", line) + 1 : end]
 

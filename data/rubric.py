@@ -17,9 +17,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from data.compat import read_compat
+from data.compat import SCORE_KEY, read_compat
 from data.errors import ConfigError
 from data.fence import fence
+from data.opencompass import read_opencompass
 from data.schema import Message, ParsePolicy, Question, Rubric, Struct, Verdict
 from data.text import printable
 from data.verdict import Reading, read_bracketed, read_robust
@@ -111,13 +112,16 @@ def read(
 ) -> Reading:
     """The verdict in a judge's reply.
 
-    `compat` reads just as AlignBench's scripts do: always a verdict, -1 where they find no score.
+    `compat` reads just as AlignBench's scripts do: always a verdict, -1 where they find no score;
+    `opencompass` as OpenCompass does.
     """
     if policy == "compat":
         rating, score = read_compat(text)
         sane = {name: v for name, v in rating.items() if name != rubric.score_key and v < _HUGE}
         scores = {name: float(v) for name, v in sane.items()}
         return Reading(Verdict(float(score), scores, source="compat"), "")
+    if policy == "opencompass":
+        return _opencompass(text)
     if rubric.bracketed:
         return read_bracketed(text, low=rubric.low, high=rubric.high, quotation=quotation)
     return read_robust(
@@ -129,6 +133,15 @@ def read(
         high=rubric.high,
         quotation=quotation,
     )
+
+
+def _opencompass(text: str) -> Reading:
+    found = read_opencompass(text)
+    if found is None:
+        return Reading(None, "dropped")
+    rating, score = found
+    scores = {name: float(value) for name, value in rating.items() if name != SCORE_KEY}
+    return Reading(Verdict(score, scores, source="opencompass"))
 
 
 # --- parts of a message ------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from data import rubric as rubrics
 from data import rubric_files
 from data.catalog import EMBEDDED, ProviderTable, accounts_of, is_embedded, resolve
 from data.codec import convert, read_bytes
+from data.compat import SCORE_KEY
 from data.errors import ConfigError, DataError
 from data.prices import Price, own_price
 from data.sampling import check_thinking
@@ -235,6 +236,7 @@ def _judges(
                 how="rename one of the files",
             )
         _check_pairs(face, table, rubric, where)
+        _check_parse(table, rubric, places.at("[[judges]]", i, "parse"))
         resolved = {"rubric": rubric.name, "pairwise": rubric.pairwise}
         judges.append(convert(_fields(table) | resolved, JudgeSpec, where=str(path)))
     check_escalation(judges, found, lambda i: places.at("[[judges]]", i, "escalate"))
@@ -260,6 +262,17 @@ def _check_pairs(face: SweepTable, judge: JudgeTable, rubric: Rubric, where: str
         )
     if len(names) == 1:
         raise ConfigError("a comparison needs two models", where=where)
+
+
+def _check_parse(judge: JudgeTable, rubric: Rubric, where: str) -> None:
+    """OpenCompass reads AlignBench's own form of verdict and no other."""
+    odd = rubric.pairwise or rubric.bracketed or rubric.score_key != SCORE_KEY
+    if judge.parse == "opencompass" and odd:
+        raise ConfigError(
+            f"`parse = opencompass` reads `{SCORE_KEY}`, which rubric `{rubric.name}` does not ask for",
+            where=where,
+            how='parse = "robust"',
+        )
 
 
 def _at(where: str, error: ConfigError | DataError) -> ConfigError:

@@ -15,7 +15,6 @@ from data.rubric import dimensions
 from data.rubric_files import load_rubric
 from data.schema import Judgment, Message, ProviderSpec, Question, Request
 from data.verdict_schema import figures, verdict_schema
-from engine.cli import ending as _ending  # noqa: F401  (the hint below stands there)
 from providers.registry import codec_of
 from providers.spoken import spoken
 from providers.wire import HttpReply
@@ -137,6 +136,8 @@ def test_a_judge_that_ignores_the_schema_is_still_read(program: Program) -> None
 # --- for real ----------------------------------------------------------------------------------
 
 QUESTIONS = 12
+QUOTES = 'parameters = { logit_bias = { "37" = 100 } }\n'
+"""The token of a quotation mark: left to itself this model would never end its explanation."""
 
 
 @pytest.fixture(scope="module")
@@ -154,12 +155,12 @@ def test_noise_that_is_held_to_the_schema_has_a_verdict_every_time(
 ) -> None:
     """The same model, asked in free text, has none at all (tests/test_counterpart_llama.py)."""
     party = 'provider = "llama"\nmodel = "tiny-random"\n'
-    judge = f'{party}max_tokens = 6000\nrubric = "{rubric}"\n'
+    judge = f'{party}max_tokens = 500\nrubric = "{rubric}"\n'
     (program.folder / "s.toml").write_text(
         'name = "s"\nbenchmark = "mini"\nasks = 1\n'
         f'[providers.llama]\napi = "openai-chat"\nbase_url = "{server}"\nconcurrency = 4\n'
         f'[[models]]\nname = "noise"\n{party}max_tokens = 32\n'
-        f'[[judges]]\nname = "held"\n{judge}verdict = "json_schema"\n',
+        f'[[judges]]\nname = "held"\n{judge}temperature = 1.0\nverdict = "json_schema"\n{QUOTES}',
         encoding="utf-8",
     )
     ended = program.run(

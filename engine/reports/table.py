@@ -169,6 +169,11 @@ def _policies_differ(table: Table) -> bool:
     )
 
 
+def _kind(table: Table) -> str:
+    """The reading that is no compat."""
+    return "robust" if table.policy == "compat" else table.policy
+
+
 # --- what a reader must know -------------------------------------------------------------------
 
 
@@ -192,7 +197,7 @@ def _notes(scores: Scores, table: Table, partial: bool) -> list[str]:
         notes.append(f"Truncated answers, judged as they are: {figures.count(truncated)}.")
     if _policies_differ(table):
         notes.append(
-            "robust leaves unreadable verdicts out; compat reads the first reply with upstream's "
+            f"{_kind(table)} leaves unreadable verdicts out; compat reads the first reply with upstream's "
             "own parser and averages -1 in for what that cannot read."
         )
     if table.escalated is not None:
