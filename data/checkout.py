@@ -88,7 +88,7 @@ def import_checkout(path: str | Path, *, home: Path) -> list[Imported]:
             reason = "neither a folder nor a regular file"
         raise DataError(reason, path=_told(root), how=_HOW)
     versions = _versions(root)
-    template, judge_warning = _prompt(root / JUDGE)
+    template, judge_warning = judge_prompt(root / JUDGE)
     temperatures = _config(root / TEMPERATURES, dict[str, float])
     prepared = []
     for version in versions:
@@ -139,7 +139,7 @@ def _version(file: Path) -> _Version:
     )
 
 
-def _prompt(file: Path) -> tuple[str, str]:
+def judge_prompt(file: Path) -> tuple[str, str]:
     """The judge prompt's template out of judge.py, and a warning if the file is an unknown one."""
     data = _read(file)
     if len(data) > _JUDGE_LIMIT:

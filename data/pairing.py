@@ -16,8 +16,8 @@ import re
 from collections.abc import Mapping, Sequence
 
 from data.codec import replace
-from data.rubric import Rendered, common, dialogue, dimensions, fenced_by
-from data.schema import Choice, Message, Question, Rubric, Verdict
+from data.rubric import Rendered, common, dialogue, dimensions, fenced_by, messages_of
+from data.schema import Choice, Question, Rubric, Verdict
 from data.verdict import Reading, is_draft
 from data.verdict_words import LOOSE, bare_label, own_words
 
@@ -55,7 +55,7 @@ def render_pair(
         opening=marks[0],
         closing=marks[1],
     )
-    return Rendered((Message("user", text),), names, marks)
+    return Rendered(messages_of(rubric, text), names, marks)
 
 
 def read_choice(text: str, labels: Mapping[str, Choice], marks: tuple[str, str]) -> Reading:

@@ -99,7 +99,7 @@ def render(
         score_key=rubric.score_key,
         example=_example((*names, rubric.score_key)),
     )
-    return Rendered((Message("user", text),), names, quotation)
+    return Rendered(messages_of(rubric, text), names, quotation)
 
 
 def read(
@@ -157,6 +157,12 @@ def common(rubric: Rubric, question: Question, turn: int) -> dict[str, str]:
         "reference": reference or rubric.no_reference,
         "evidence": _evidence(question) or rubric.no_evidence,
     }
+
+
+def messages_of(rubric: Rubric, text: str) -> tuple[Message, ...]:
+    """The user message, after the rubric's own system message if it has one."""
+    user = Message("user", text)
+    return (Message("system", rubric.system), user) if rubric.system else (user,)
 
 
 def _evidence(question: Question) -> str:

@@ -49,6 +49,7 @@ class RubricFile(Table, frozen=True, kw_only=True):
     labels: dict[str, Choice] = {}
     bracketed: bool = False
     no_evidence: str = ""
+    system: str = ""
 
 
 def load_rubric(name_or_path: str, *, home: Path) -> Rubric:
@@ -66,6 +67,21 @@ def load_rubric(name_or_path: str, *, home: Path) -> Rubric:
         f"no rubric is named {printable(name_or_path, 80)!r}",
         how=f"known here: {', '.join(rubric_names(home))}; or give the path of a .toml file",
     )
+
+
+def file_name(name: str) -> str:
+    """The file of a rubric of this name. Raises ConfigError for what is no plain file name."""
+    if (
+        not name
+        or name != name.strip()
+        or not name.isprintable()
+        or set(name) & set("/\\")
+        or name[0] in ".-"
+    ):
+        raise ConfigError(
+            f"no name for a rubric: {printable(name, 80)!r}", how="a word, such as --as mine"
+        )
+    return f"{name}.toml"
 
 
 def rubric_names(home: Path) -> list[str]:

@@ -120,6 +120,8 @@ class Rubric(Struct, frozen=True, kw_only=True):
     """Stands in for the evidences of a question that has none."""
     labels: dict[str, Choice] = {}
     """What a judge writes -> the choice, where "first" is the answer shown first. Empty: pointwise."""
+    system: str = ""
+    """A system message before the user message (imported prompts); empty: none."""
 
     @property
     def pairwise(self) -> bool:
