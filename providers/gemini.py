@@ -78,7 +78,7 @@ class Gemini:
             "maxOutputTokens": request.max_tokens,
             "seed": request.seed,
         }
-        config = {name: value for name, value in given.items() if value is not None}
+        config: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
         if request.schema:
             config |= {
                 "responseMimeType": "application/json",
