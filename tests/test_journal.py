@@ -42,6 +42,8 @@ from data.errors import AlignsweepError, DataError, JournalDamaged, RunBusy, Sto
 from data.schema import (
     Amended,
     Answer,
+    Bench,
+    Block,
     Failure,
     Header,
     Intent,
@@ -55,6 +57,7 @@ from data.schema import (
     Settled,
     Sweep,
     Synced,
+    Timing,
     Trial,
     Usage,
     Verdict,
@@ -231,6 +234,24 @@ KINDS: dict[str, st.SearchStrategy[Any]] = {
     "amended": st.builds(Amended, TEXTS, SECONDS, st.lists(TEXTS, max_size=2).map(tuple), SWEEPS),
     "synced": st.builds(Synced, NUMBERS),
     "limit": st.builds(Limit, TEXTS, TEXTS, SECONDS, TEXTS, SECONDS),
+    "bench": st.builds(Bench, settings=st.dictionaries(TEXTS, TEXTS | NUMBERS, max_size=3)),
+    "timing": st.builds(
+        Timing,
+        **dict.fromkeys(("id", "block", "call"), NUMBERS),
+        **dict.fromkeys(("intended_s", "asked_s", "admitted_s", "sent_s", "done_s"), SECONDS),
+        **dict.fromkeys(("target", "error", "served_model"), TEXTS),
+        question_id=NUMBERS | TEXTS,
+        usage=st.none() | USAGES,
+        end=st.sampled_from(["", "useful", "failed"]),
+    ),
+    "block": st.builds(
+        Block,
+        number=NUMBERS,
+        **dict.fromkeys(("target", "why"), TEXTS),
+        load=st.sampled_from(["closed", "poisson"]),
+        **dict.fromkeys(("level", "began_s", "ended_s"), SECONDS),
+        window=st.none() | st.tuples(SECONDS, SECONDS),
+    ),
 }
 
 

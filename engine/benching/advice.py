@@ -1,8 +1,9 @@
 """How many calls in flight to use, by what was measured. Pure.
 
-Recommended is the smallest tested rung that gives at least 95 % of the throughput of the best one, while
-at most 1 % of requests are turned away with 429, at most 1 % fail, the slowest percent stays below half
-the timeout, and this process kept up. The rate limit that was met on the way is said beside it.
+Recommended is the smallest tested rung that gives at least 95 % of the most throughput (of the fitted
+line where the knee was passed, else of the best rung), while at most 1 % of requests are turned away with
+429, at most 1 % fail, the slowest percent stays below half the timeout, and this process kept up. The
+rate limit that was met on the way is said beside it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from engine.benching.knee import Knee, Step, knee
 from engine.benching.rungs import Rung, Spread
 
 ENOUGH, TOLERATED, OF_TIMEOUT = 0.95, 0.01, 0.5
+REALLY = 0.95
+"""Below this share of the calls in flight that were asked for, something held them down."""
 
 
 class Advice(Struct, frozen=True, kw_only=True):
@@ -23,6 +26,8 @@ class Advice(Struct, frozen=True, kw_only=True):
     knee: Knee
     concurrency: int | None = None
     """Recommended calls in flight; None: no rung will do (`why` says it)."""
+    level: float | None = None
+    """The rung that this rests on."""
     why: str = ""
     best_per_min: float | None = None
     """Useful results a minute at the best rung that may be ranked."""
@@ -43,14 +48,28 @@ def advise(rungs: Sequence[Rung], timeout_s: float) -> Advice:
     if best is None:
         why = f"at {ranked[0].level:g} in flight: {_objection(ranked[0], timeout_s)}"
         return Advice(target=target, knee=bend, why=why)
-    chosen = next(r for r in sound if _per_min(r) >= ENOUGH * best)
+    chosen = next((r for r in sound if _gives_enough(r, bend, best)), sound[-1])
     return Advice(
         target=target,
         knee=bend,
-        concurrency=int(chosen.level),
+        concurrency=_places(chosen),
+        level=chosen.level,
         why=_reason(chosen, sound, bend),
         best_per_min=best,
     )
+
+
+def _gives_enough(rung: Rung, bend: Knee, best: float) -> bool:
+    """By the fit where the knee was passed, which all rungs support; else by the best rung."""
+    if bend.status == "passed" and bend.x_max_s is not None and rung.latency.mean is not None:
+        return rung.in_flight / rung.latency.mean.est >= ENOUGH * bend.x_max_s
+    return _per_min(rung) >= ENOUGH * best
+
+
+def _places(rung: Rung) -> int:
+    """Its calls in flight; where a cap held them down, as many as there really were."""
+    held_down = rung.turned_away and rung.in_flight < REALLY * rung.level
+    return max(1, round(rung.in_flight)) if held_down else int(rung.level)
 
 
 def _steps(ladder: Sequence[Rung]) -> list[Step]:

@@ -95,6 +95,7 @@ class Caller:
         admitted_s = spot.now()
         number = job.tries.exchanges + 1
         self._intents += 1
+        intent = self._intents  # the client counts alike: it writes the Intent before it waits
         try:
             response, settled = await self._client.attempt(job, desk.account, permit, ticket)
         except CallError as error:
@@ -108,7 +109,7 @@ class Caller:
             end, wait_s, failed, reply = self._read(job, response), 0.0, None, response
         bill = self._till.take(ticket)
         plain = Timing(
-            id=self._intents,
+            id=intent,
             block=spot.block,
             target=target.name,
             question_id=job.trial.question_id,

@@ -11,10 +11,10 @@ journal and in the bill, is never asked again, and enters no figure: the block i
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -246,9 +246,6 @@ def _go_on(
     return Opened(lock, journal, benched)
 
 
-def newest(runs: Path, name: str) -> Path | None:
-    """The latest benchmark of a sweep, by its folder's name; None: there is none."""
-    with contextlib.suppress(OSError):
-        found = sorted(p.parent for p in runs.glob(f"{name}-bench-*/{JOURNAL}"))
-        return found[-1] if found else None
-    return None
+def all_of(runs: Path, name: str) -> list[Path]:
+    """All benchmarks of a sweep that lie in a folder of runs, by their names: oldest first."""
+    return sorted(path.parent for path in runs.glob(f"{escape(name)}-bench-*/{JOURNAL}"))

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
+from data.errors import RateLimited
 from data.schema import Block, LoadKind, Struct, Timing
 from engine.benching import batches, durations
 from engine.benching.calls import Call, Window, begun, calls_of, ended, length_s, overlap_s, sent
@@ -23,6 +24,7 @@ from engine.benching.costs import Money, money_of
 from engine.benching.quantiles import Range, Share, percentile, quantile, share
 
 PERCENTILES = (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99))
+LIMITED = RateLimited.__name__
 SLICES = 10
 ROUNDS_FOR_LITTLE = 20
 LITTLE_GAP = 0.02
@@ -107,7 +109,8 @@ class Rung(Struct, frozen=True, kw_only=True):
     tokens: Tokens
     money: Money
     client: Client
-    notes: tuple[str, ...] = ()
+    turned_away: int = 0
+    """429s in the blocks as a whole, the time before their windows too."""
 
 
 Measured = tuple[Block, Sequence[Timing]]
@@ -124,7 +127,7 @@ def rung(measured: Sequence[Measured]) -> Rung:
     useful = sum(call.end == "useful" for call in calls)
     ok = [timing for timing in requests if durations.is_ok(timing)]
     errors = Counter(timing.error for timing in requests if timing.error)
-    limited = errors.get("RateLimited", 0)
+    limited = errors.get(LIMITED, 0)
     latency = _spread(requests, durations.latency_s, [t for t in requests if t.timed_out])
     rate, useful_rate = _rates(first.load, seen, calls)
     counted = sum(len(one.ended) for one in seen) / window_s * 60 if window_s else None
@@ -156,6 +159,7 @@ def rung(measured: Sequence[Measured]) -> Rung:
         arrival=_of([gap for t in ok for gap in durations.arrivals_s(t)]),
         tokens=_tokens(ok, window_s),
         money=money_of([t for _, timings in measured for t in timings], requests),
+        turned_away=sum(t.error == LIMITED for _, timings in measured for t in timings),
         client=_client(measured, seen, requests, latency, rate, counted),
     )
 

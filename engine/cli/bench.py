@@ -139,6 +139,33 @@ def plan(
     _say_plan(_outlook(order), order, err=False)
 
 
+@app.command("limits")
+def limits(
+    sweep: flags.SweepFile,
+    run_dir: flags.RunDir = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line per limit.")] = False,
+) -> None:
+    """Show what is known of each account's limits, who said so, and how long ago. Sends nothing."""
+    from data.codec import encode
+    from engine.benching.discovered import gathered
+    from engine.benching.folder import all_of
+    from engine.cli.session import run_folder
+    from engine.config import load
+    from engine.paths import data_home
+    from engine.reports.benched import limit_lines
+
+    loaded = load(sweep, home=data_home())
+    folder = run_folder(loaded, run_dir)
+    benches = all_of(Path("runs"), loaded.sweep.name)
+    found = gathered(loaded.sweep.providers, [folder, *benches])
+    if as_json:
+        for limit in found:
+            typer.echo(encode(limit).decode())
+        return
+    for line in limit_lines(found, time.time(), _columns()):
+        typer.echo(line)
+
+
 @app.command("report")
 def report(
     bench: Annotated[Path, typer.Argument(help="A benchmark's folder.")],

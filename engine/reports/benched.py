@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from engine import figures
+from engine.benching.discovered import LimitFound
 from engine.benching.outlook import Outlook
 from engine.benching.quantiles import Range, Share
 from engine.benching.rungs import Rung, Spread
 from engine.cells import inert
+from engine.limits import WORDS
 from engine.money import NANO
 from engine.reports.benched_document import Document, TargetReport
 from engine.reports.plain import Heading, grid_lines, paragraph
@@ -33,6 +35,11 @@ HEADS = (
     Heading("p99", optional=True),
     Heading("wall p95", optional=True),
 )
+_LIMIT_WORDS = {
+    **WORDS,
+    "concurrency": "calls in flight",
+    "pace": "requests/min that went through",
+}
 DEFINITIONS = (
     "use/min: useful results; an answer that the sweep would judge, or a verdict that its parser"
     " reads, after its own asks and retries; under a closed load calls in progress / mean time of a"
@@ -63,7 +70,7 @@ def lines(doc: Document, columns: int = COLUMNS) -> Iterator[str]:
             rest="  ",
         )
     for limit in doc.limits:
-        yield f"limit of {inert(limit.account)}: {limit.name} {limit.value:g} ({limit.source})"
+        yield f"limit of {inert(limit.account)}: {inert(limit.name)} {limit.value:g} ({limit.source})"
     for warning in doc.warnings:
         yield from paragraph(inert(warning), columns, first="note: ", rest="  ")
     yield ""
@@ -80,7 +87,7 @@ def table(reports: Sequence[TargetReport], columns: int) -> list[str]:
 
 def row(report: TargetReport, rung: Rung) -> list[str]:
     """The cells of one rung, in the order of HEADS."""
-    mark = "▸" if rung.load == "closed" and rung.level == report.advice.concurrency else ""
+    mark = "▸" if rung.load == "closed" and rung.level == report.advice.level else ""
     mark = "!" if rung.client.bound else mark
     unit = "" if rung.load == "closed" else "/min"
     ok = None if rung.failed.est is None else 1 - rung.failed.est - (rung.limited.est or 0)
@@ -149,6 +156,38 @@ def plan_lines(plan: Outlook, columns: int, most: int | None) -> Iterator[str]:
         )
 
 
+def limit_lines(found: Sequence[LimitFound], now_s: float, columns: int) -> list[str]:
+    """One line per limit: what it is, who said so, how long ago."""
+    heads = (
+        Heading("account", right=False),
+        Heading("limit", right=False),
+        Heading("value"),
+        Heading("source", right=False),
+        Heading("age"),
+        Heading("seen in", right=False, optional=True),
+    )
+    rows = [
+        [
+            inert(limit.account),
+            _LIMIT_WORDS.get(limit.name, inert(limit.name)),
+            f"{limit.value:,g}",
+            inert(limit.source),
+            figures.NONE if limit.found_s is None else _age(now_s - limit.found_s),
+            inert(limit.where),
+        ]
+        for limit in found
+    ]
+    return grid_lines(heads, rows, columns, name=0) if rows else ["no limit is known"]
+
+
+def _age(seconds: float) -> str:
+    """In minutes, hours or days."""
+    if seconds < 2 * figures.HOUR_S:
+        return f"{max(0, seconds) / figures.MINUTE_S:.0f} min"
+    hours = seconds / figures.HOUR_S
+    return f"{hours:.0f} h" if hours < 48 else f"{hours / 24:.0f} d"
+
+
 def _nano(amount: int | None) -> str:
     return figures.NONE if amount is None else figures.money(amount)
 
@@ -156,7 +195,11 @@ def _nano(amount: int | None) -> str:
 def _spent(doc: Document) -> str:
     known = figures.money(doc.spent, doc.currency) if doc.currency else ""
     unknown = f"{figures.many(doc.unpriced, 'attempt')} of unknown price" if doc.unpriced else ""
-    return ", ".join(part for part in (known, unknown) if part) or "nothing"
+    cut = (
+        f"up to {figures.money(doc.possibly_billed, doc.currency)} more for calls that were cut off"
+    )
+    parts = known, unknown, cut if doc.possibly_billed else ""
+    return ", ".join(part for part in parts if part) or "nothing"
 
 
 def _per_min(rate: Range | None) -> str:

@@ -13,22 +13,12 @@ from data import codec
 from data.catalog import accounts_of
 from data.schema import JudgeSpec, ModelSpec, Struct
 from engine.benching.advice import Advice, advise
+from engine.benching.discovered import LimitFound, latest_limits
 from engine.benching.folder import Benched
 from engine.benching.rungs import Rung
 from engine.benching.settings import Settings
 
 SCHEMA = "alignsweep.bench/1"
-
-
-class LimitFound(Struct, frozen=True, kw_only=True):
-    """A limit that was told or learned, at its latest."""
-
-    account: str
-    name: str
-    value: float
-    source: str
-    found_s: float
-    """Seconds since the epoch."""
 
 
 class TargetReport(Struct, frozen=True, kw_only=True):
@@ -69,6 +59,8 @@ class Document(Struct, frozen=True, kw_only=True):
     currency: str
     spent: int
     """Nano-units, everything that was sent counted; estimated where nobody said."""
+    possibly_billed: int
+    """Reserved for attempts that a crash or Ctrl-C cut off: nobody knows."""
     unpriced: int
     settings: Settings
     targets: tuple[TargetReport, ...]
@@ -111,11 +103,12 @@ def document(benched: Benched) -> Document:
         started_s=benched.header.created_s,
         currency=next((t.currency for t in attempts if t.currency), ""),
         spent=sum(t.cost or 0 for t in attempts),
+        possibly_billed=_possibly_billed(benched),
         unpriced=sum(t.cost is None for t in attempts),
         settings=benched.settings,
         targets=tuple(targets),
         together=_together(targets, sweep.repeats),
-        limits=found_limits(benched),
+        limits=latest_limits(benched.limits),
         warnings=tuple(_warnings(benched, targets)),
     )
 
@@ -125,26 +118,11 @@ def schema() -> dict[str, Any]:
     return codec.json_schema(Document)
 
 
-def found_limits(benched: Benched) -> tuple[LimitFound, ...]:
-    """The latest word on each limit of each account."""
-    latest = {(limit.account, limit.name): limit for limit in benched.limits}
-    return tuple(
-        LimitFound(
-            account=limit.account,
-            name=limit.name,
-            value=limit.value,
-            source=limit.source,
-            found_s=limit.t_s,
-        )
-        for limit in latest.values()
-    )
-
-
 def chosen(report: TargetReport) -> Rung | None:
     """The rung that is recommended; without one, the most useful that this machine kept up with."""
     ranked = [r for r in report.rungs if r.useful_per_min is not None and not r.client.bound]
     for rung in ranked:
-        if rung.load == "closed" and rung.level == report.advice.concurrency:
+        if rung.load == "closed" and rung.level == report.advice.level:
             return rung
     return max(ranked, key=per_min, default=None)
 
@@ -152,6 +130,11 @@ def chosen(report: TargetReport) -> Rung | None:
 def per_min(rung: Rung) -> float:
     """Useful results a minute; 0 where there are none."""
     return rung.useful_per_min.est if rung.useful_per_min is not None else 0.0
+
+
+def _possibly_billed(benched: Benched) -> int:
+    sums = benched.spent.sums.items()
+    return sum(nano for past, (nano, _) in sums if past.column == "possibly_billed")
 
 
 def _together(targets: Sequence[TargetReport], repeats: int) -> tuple[Together, ...]:

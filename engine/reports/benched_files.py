@@ -64,7 +64,7 @@ def _fields(doc: Document, report: TargetReport, rung: Rung) -> Iterator[tuple[s
     yield "model", cell(report.model)
     yield "load", rung.load
     yield "level", rung.level
-    yield "recommended", str(rung.level == report.advice.concurrency).lower()
+    yield "recommended", str(rung.level == report.advice.level).lower()
     yield "client_bound", "; ".join(rung.client.bound)
     for name in ("window_s", "requests", "calls", "useful", "truncated", "in_flight"):
         yield name, getattr(rung, name)
