@@ -12,12 +12,12 @@ import pytest
 from data import codec
 from data.codec import replace
 from engine.benching.discovered import LimitFound
+from engine.benching.document import Document, document, schema
 from engine.benching.folder import Benched
 from engine.cells import width
 from engine.money import NANO
 from engine.reports import benched as paper
 from engine.reports import benched_files as files
-from engine.reports.benched_document import Document, document, schema
 from tests.benching_world import Server, bench, settings
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -11,9 +11,9 @@ import pytest
 from cache.journal import scan
 from data.errors import ConfigError
 from data.schema import Intent, Settled, Timing
+from engine.benching.document import document
 from engine.benching.folder import Benched
 from engine.benching.work import BlockEnded, Told
-from engine.reports.benched_document import document
 from tests.benching_world import Server, bench, settings
 
 LADDER = (1, 2, 4, 8, 16, 32, 64)

@@ -33,6 +33,7 @@ DOORMEN = {
     "orjson": {"data/codec.py"},
     "platformdirs": {"engine/paths.py"},
     "rich": {"engine/console.py", "engine/frame.py", "engine/reports/terminal.py"},
+    "tomlkit": {"engine/benching/rewriting.py"},
     "typer": {"engine/cli/"},
     "uvloop": {"engine/runtime.py"},
     "xlsxwriter": {"engine/reports/cells_xlsx.py"},

@@ -28,6 +28,7 @@ LIMITED = RateLimited.__name__
 SLICES = 10
 ROUNDS_FOR_LITTLE = 20
 LITTLE_GAP = 0.02
+"""What Little's law and a count may differ by, beside the round that a window's edges may cut."""
 LAG_S, LAG_SHARE, CPU = 0.020, 0.05, 0.85
 """A client is called bound when its loop or its dispatching lags this much, or this share of the median
 latency, or when it uses this much of a core."""

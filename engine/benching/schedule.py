@@ -3,8 +3,8 @@
 First every target climbs its ladder: in each round, each target takes its next rung, the targets in
 random order; so no provider is measured wholly before another, and a bad hour hurts all alike. A climb
 ends early when more calls in flight brought less than 5 % more twice, when too many requests were turned
-away or failed, or when this machine could not keep up. Repeats then go over the rungs that were climbed
-in one random order. One block runs at a time, so targets never take bandwidth from each other.
+away or failed, or when this machine could not keep up twice. Repeats then go over the rungs that were
+climbed, in one random order. One block runs at a time, so targets never take bandwidth from each other.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from engine.benching.settings import Settings
 
 GAIN = 1.05
 FLAT_STEPS = 2
+BUSY_STEPS = 2
+"""Rungs in a row: one alone may be somebody else's doing."""
 
 
 class Load(Struct, frozen=True):
@@ -81,7 +83,7 @@ class Schedule:
         """Why this target's ladder ends here; empty: it goes on."""
         rungs, most = self._climbed[target], self._settings.max_errors
         last = rungs[-1]
-        if last.client.bound:
+        if all(rung.client.bound for rung in rungs[-BUSY_STEPS:]) and len(rungs) >= BUSY_STEPS:
             return f"this machine could not keep up ({last.client.bound[0]})"
         if (last.limited.est or 0) > most:
             return f"{last.limited.est:.0%} of requests were turned away (429)"

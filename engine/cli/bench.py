@@ -25,10 +25,10 @@ from engine.cli import options as flags
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from engine.benching.document import Document
     from engine.benching.outlook import Outlook
     from engine.benching.settings import Settings
     from engine.benching.work import Finished, Order, Told
-    from engine.reports.benched_document import Document
 
 app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
 STOPPED, CLIENT_BOUND, INTERRUPTED = 4, 5, 130
@@ -143,6 +143,9 @@ def plan(
 def limits(
     sweep: flags.SweepFile,
     run_dir: flags.RunDir = None,
+    bench: Annotated[
+        list[Path] | None, typer.Option(help="A benchmark's folder outside ./runs; repeatable.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line per limit.")] = False,
 ) -> None:
     """Show what is known of each account's limits, who said so, and how long ago. Sends nothing."""
@@ -156,7 +159,7 @@ def limits(
 
     loaded = load(sweep, home=data_home())
     folder = run_folder(loaded, run_dir)
-    benches = all_of(Path("runs"), loaded.sweep.name)
+    benches = [*all_of(Path("runs"), loaded.sweep.name), *(bench or ())]
     found = gathered(loaded.sweep.providers, [folder, *benches])
     if as_json:
         for limit in found:
@@ -173,9 +176,9 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Write to this file instead.")] = None,
 ) -> None:
     """Report a benchmark again, also one that was interrupted."""
+    from engine.benching.document import document
     from engine.benching.folder import read
     from engine.reports import benched_files
-    from engine.reports.benched_document import document
 
     doc = document(read(bench))
     made = {
@@ -189,6 +192,77 @@ def report(
             f"no format `{printable(form, 40)}`", where="--format", how=", ".join(made)
         )
     _put(made[form](), out)
+
+
+@app.command("diff")
+def diff(
+    before: Annotated[Path, typer.Argument(help="A benchmark's folder.")],
+    after: Annotated[Path, typer.Argument(help="Another one's.")],
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line per figure.")] = False,
+) -> None:
+    """Compare two benchmarks rung by rung; a difference counts when it is beyond noise."""
+    from data.codec import encode
+    from engine.benching.compared import changes
+    from engine.benching.folder import read
+    from engine.reports.bench_diff import lines
+
+    old, new = read(before), read(after)
+    found = changes(old, new)
+    if as_json:
+        for change in found:
+            typer.echo(encode(change).decode())
+        return
+    for line in lines(old, new, found, _columns()):
+        typer.echo(line)
+
+
+@app.command("apply")
+def apply(
+    bench: Annotated[Path, typer.Argument(help="A benchmark's folder.")],
+    sweep: flags.SweepFile,
+    write: Annotated[
+        bool, typer.Option("--write", help="Change the file (a .bak stays); else only show.")
+    ] = False,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="Even what was found on a simulator.")
+    ] = False,
+) -> None:
+    """Put what a benchmark found (concurrency, rpm, tpm, timeout) into a sweep file, comments kept."""
+    from engine.benching.document import document
+    from engine.benching.findings import findings
+    from engine.benching.folder import read
+    from engine.benching.rewriting import difference, put_back, rewritten
+    from engine.config import load
+    from engine.paths import data_home
+
+    doc = document(read(bench))
+    if doc.simulated and not simulated:
+        raise ConfigError(
+            "this benchmark was of a simulator", where=str(bench), how="--simulated, if you mean it"
+        )
+    loaded = load(sweep, home=data_home())
+    found = findings(doc, loaded.sweep.providers)
+    for finding in found:
+        was = "nothing" if finding.before is None else f"{finding.before:g}"
+        typer.echo(
+            f"{printable(finding.provider)}: {finding.key} {was} -> {finding.value}"
+            f"  ({printable(finding.evidence)})"
+        )
+    if not found:
+        typer.echo("nothing to change")
+        return
+    day = datetime.fromtimestamp(doc.started_s, tz=UTC).date().isoformat()
+    text = sweep.read_bytes().decode("utf-8")
+    changed = rewritten(text, found, f"measured {day}, alignsweep bench", path=str(sweep))
+    typer.echo("")
+    for line in difference(text, changed, sweep.name):
+        typer.echo(printable(line))
+    if not write:
+        typer.echo("\nnothing was changed; --write does it")
+        return
+    backup = put_back(sweep, changed)
+    load(sweep, home=data_home())
+    typer.echo(f"\nwritten; the file as it was: {printable(str(backup))}")
 
 
 # --- what is asked for -------------------------------------------------------------------------
@@ -334,7 +408,7 @@ def _measure(order: Order, folder: Path) -> Finished:
         return await measure(order, folder, world)
 
     try:
-        return run_loop(main, virtual=virtual)
+        return run_loop(main, virtual=virtual, exact=True)
     except (KeyboardInterrupt, asyncio.CancelledError):
         again = f"--out {printable(str(folder))}"
         typer.echo(f"interrupted: the same command with {again} goes on", err=True)
@@ -366,9 +440,9 @@ def _teller() -> Callable[[Told], None]:
 
 def _finish(folder: Path, finished: Finished, *, as_json: bool) -> None:
     """The report, its files, and the exit code."""
+    from engine.benching.document import document
     from engine.benching.folder import read
     from engine.reports import benched_files
-    from engine.reports.benched_document import document
     from engine.reports.files import write_whole
 
     doc = document(read(folder))

@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 
 from engine import figures
 from engine.benching.discovered import LimitFound
+from engine.benching.document import Document, TargetReport
 from engine.benching.outlook import Outlook
 from engine.benching.quantiles import Range, Share
 from engine.benching.rungs import Rung, Spread
 from engine.cells import inert
 from engine.limits import WORDS
 from engine.money import NANO
-from engine.reports.benched_document import Document, TargetReport
 from engine.reports.plain import Heading, grid_lines, paragraph
 
 COLUMNS = 80

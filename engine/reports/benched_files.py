@@ -10,11 +10,11 @@ import io
 from collections.abc import Iterator
 
 from data import codec
+from engine.benching.document import Document, TargetReport
 from engine.benching.quantiles import Range
 from engine.benching.rungs import Rung, Spread
 from engine.money import NANO
 from engine.reports import benched
-from engine.reports.benched_document import Document, TargetReport
 from engine.reports.csvfile import text as cell
 from engine.reports.markdown import text as escaped
 

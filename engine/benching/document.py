@@ -15,7 +15,7 @@ from data.schema import JudgeSpec, ModelSpec, Struct
 from engine.benching.advice import Advice, advise
 from engine.benching.discovered import LimitFound, latest_limits
 from engine.benching.folder import Benched
-from engine.benching.rungs import Rung
+from engine.benching.rungs import LITTLE_GAP, Rung
 from engine.benching.settings import Settings
 
 SCHEMA = "alignsweep.bench/1"
@@ -182,7 +182,7 @@ def _warnings(benched: Benched, targets: Sequence[TargetReport]) -> list[str]:
                     " not ranked"
                 )
             gap = rung.client.little_gap
-            if gap is not None and gap > 0.02:
+            if gap is not None and gap > LITTLE_GAP + rung.level / max(rung.calls, 1):
                 found.append(f"{where}: completions and Little's law differ by {gap:.1%}")
             if rung.tokens.unknown:
                 found.append(f"{where}: {rung.tokens.unknown} replies without token counts")
