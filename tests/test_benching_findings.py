@@ -85,9 +85,9 @@ def test_only_the_named_numbers_change_and_comments_stay() -> None:
         "-concurrency = 4          # by guess",
         "+concurrency = 16          # by guess",
         "+rpm = 240 # measured",
+        "+",
         "+[providers.openai]",
         "+concurrency = 8 # measured",
-        "+",
     ]
     assert tomllib.loads(after)["providers"]["p"] == {
         "base_url": "http://x", "concurrency": 16, "rpm": 240,
