@@ -38,6 +38,8 @@ def advise(rungs: Sequence[Rung], timeout_s: float) -> Advice:
     ladder = sorted((r for r in rungs if r.load == "closed"), key=lambda r: r.level)
     target = rungs[0].target if rungs else ""
     bend = knee(_steps(ladder))
+    if not ladder:
+        return Advice(target=target, knee=bend, why="no ladder was measured")
     ranked = [r for r in ladder if r.useful_per_min is not None and not r.client.bound]
     if not ranked:
         bound = any(r.client.bound for r in ladder)

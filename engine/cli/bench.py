@@ -6,12 +6,7 @@ machine could not keep up, 130 interrupted (the same command with --out goes on)
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
-import signal
 import sys
-import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,18 +15,20 @@ import typer
 
 from data.errors import ConfigError
 from data.text import printable
+from engine.cli import benched
 from engine.cli import options as flags
+from engine.cli.benched import as_text, columns, put
+from engine.cli.benching import INTERRUPTED, measure_with
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from engine.benching.document import Document
     from engine.benching.outlook import Outlook
     from engine.benching.settings import Settings
-    from engine.benching.work import Finished, Order, Told
+    from engine.benching.work import Finished, Order
 
 app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
-STOPPED, CLIENT_BOUND, INTERRUPTED = 4, 5, 130
+for _after in (benched.report, benched.limits, benched.diff, benched.apply):
+    app.command(_after.__name__)(_after)
+STOPPED, CLIENT_BOUND = 4, 5
 
 Targets = Annotated[
     list[str] | None,
@@ -111,7 +108,7 @@ def run(
         return
     _ask(order, yes)
     folder = out or _new_folder(order)
-    finished = _measure(order, folder)
+    finished = measure_with(order, folder)
     _finish(folder, finished, as_json=as_json)
 
 
@@ -137,132 +134,6 @@ def plan(
     )  # fmt: skip
     order = _order(sweep, settings, leg, max_cost, run_dir)
     _say_plan(_outlook(order), order, err=False)
-
-
-@app.command("limits")
-def limits(
-    sweep: flags.SweepFile,
-    run_dir: flags.RunDir = None,
-    bench: Annotated[
-        list[Path] | None, typer.Option(help="A benchmark's folder outside ./runs; repeatable.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON line per limit.")] = False,
-) -> None:
-    """Show what is known of each account's limits, who said so, and how long ago. Sends nothing."""
-    from data.codec import encode
-    from engine.benching.discovered import gathered
-    from engine.benching.folder import all_of
-    from engine.cli.session import run_folder
-    from engine.config import load
-    from engine.paths import data_home
-    from engine.reports.benched import limit_lines
-
-    loaded = load(sweep, home=data_home())
-    folder = run_folder(loaded, run_dir)
-    benches = [*all_of(Path("runs"), loaded.sweep.name), *(bench or ())]
-    found = gathered(loaded.sweep.providers, [folder, *benches])
-    if as_json:
-        for limit in found:
-            typer.echo(encode(limit).decode())
-        return
-    for line in limit_lines(found, time.time(), _columns()):
-        typer.echo(line)
-
-
-@app.command("report")
-def report(
-    bench: Annotated[Path, typer.Argument(help="A benchmark's folder.")],
-    form: Annotated[str, typer.Option("--format", help="text, json, csv or md.")] = "text",
-    out: Annotated[Path | None, typer.Option(help="Write to this file instead.")] = None,
-) -> None:
-    """Report a benchmark again, also one that was interrupted."""
-    from engine.benching.document import document
-    from engine.benching.folder import read
-    from engine.reports import benched_files
-
-    doc = document(read(bench))
-    made = {
-        "text": lambda: _text(doc),
-        "json": lambda: benched_files.as_json(doc),
-        "csv": lambda: benched_files.as_csv(doc),
-        "md": lambda: benched_files.as_markdown(doc).encode(),
-    }
-    if form not in made:
-        raise ConfigError(
-            f"no format `{printable(form, 40)}`", where="--format", how=", ".join(made)
-        )
-    _put(made[form](), out)
-
-
-@app.command("diff")
-def diff(
-    before: Annotated[Path, typer.Argument(help="A benchmark's folder.")],
-    after: Annotated[Path, typer.Argument(help="Another one's.")],
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON line per figure.")] = False,
-) -> None:
-    """Compare two benchmarks rung by rung; a difference counts when it is beyond noise."""
-    from data.codec import encode
-    from engine.benching.compared import changes
-    from engine.benching.folder import read
-    from engine.reports.bench_diff import lines
-
-    old, new = read(before), read(after)
-    found = changes(old, new)
-    if as_json:
-        for change in found:
-            typer.echo(encode(change).decode())
-        return
-    for line in lines(old, new, found, _columns()):
-        typer.echo(line)
-
-
-@app.command("apply")
-def apply(
-    bench: Annotated[Path, typer.Argument(help="A benchmark's folder.")],
-    sweep: flags.SweepFile,
-    write: Annotated[
-        bool, typer.Option("--write", help="Change the file (a .bak stays); else only show.")
-    ] = False,
-    simulated: Annotated[
-        bool, typer.Option("--simulated", help="Even what was found on a simulator.")
-    ] = False,
-) -> None:
-    """Put what a benchmark found (concurrency, rpm, tpm, timeout) into a sweep file, comments kept."""
-    from engine.benching.document import document
-    from engine.benching.findings import findings
-    from engine.benching.folder import read
-    from engine.benching.rewriting import difference, put_back, rewritten
-    from engine.config import load
-    from engine.paths import data_home
-
-    doc = document(read(bench))
-    if doc.simulated and not simulated:
-        raise ConfigError(
-            "this benchmark was of a simulator", where=str(bench), how="--simulated, if you mean it"
-        )
-    loaded = load(sweep, home=data_home())
-    found = findings(doc, loaded.sweep.providers)
-    for finding in found:
-        was = "nothing" if finding.before is None else f"{finding.before:g}"
-        typer.echo(
-            f"{printable(finding.provider)}: {finding.key} {was} -> {finding.value}"
-            f"  ({printable(finding.evidence)})"
-        )
-    if not found:
-        typer.echo("nothing to change")
-        return
-    day = datetime.fromtimestamp(doc.started_s, tz=UTC).date().isoformat()
-    text = sweep.read_bytes().decode("utf-8")
-    changed = rewritten(text, found, f"measured {day}, alignsweep bench", path=str(sweep))
-    typer.echo("")
-    for line in difference(text, changed, sweep.name):
-        typer.echo(printable(line))
-    if not write:
-        typer.echo("\nnothing was changed; --write does it")
-        return
-    backup = put_back(sweep, changed)
-    load(sweep, home=data_home())
-    typer.echo(f"\nwritten; the file as it was: {printable(str(backup))}")
 
 
 # --- what is asked for -------------------------------------------------------------------------
@@ -355,7 +226,7 @@ def _say_plan(plan: Outlook, order: Order, *, err: bool) -> None:
     from engine.budget import TOTAL
     from engine.reports.benched import plan_lines
 
-    for line in plan_lines(plan, _columns(), order.ceiling.limits.get(TOTAL)):
+    for line in plan_lines(plan, columns(), order.ceiling.limits.get(TOTAL)):
         typer.echo(line, err=err)
     if any(target.stage == "judge" for target in order.targets) and not order.answers:
         typer.echo(
@@ -378,64 +249,7 @@ def _new_folder(order: Order) -> Path:
     return Path("runs") / f"{order.loaded.sweep.name}-bench-{stamp}"
 
 
-# --- measuring ---------------------------------------------------------------------------------
-
-
-def _measure(order: Order, folder: Path) -> Finished:
-    """One session; Ctrl-C ends it, and what was measured stays."""
-    from data.catalog import is_embedded
-    from engine.benching.conduct import measure, reach
-    from engine.benching.work import World
-    from engine.runtime import run as run_loop
-
-    virtual = all(is_embedded(target.provider) for target in order.targets)
-    typer.echo(f"folder: {printable(str(folder))}", err=True)
-    world = World(
-        env=os.environ,
-        now_s=time.time(),
-        connect=reach,
-        cpu_s=None if virtual else time.process_time,
-        hear=_teller(),
-        virtual=virtual,
-    )
-
-    async def main() -> Finished:
-        me = asyncio.current_task()
-        assert me is not None
-        for number in (signal.SIGINT, signal.SIGTERM):
-            with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
-                asyncio.get_running_loop().add_signal_handler(number, me.cancel)
-        return await measure(order, folder, world)
-
-    try:
-        return run_loop(main, virtual=virtual, exact=True)
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        again = f"--out {printable(str(folder))}"
-        typer.echo(f"interrupted: the same command with {again} goes on", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-
-
-def _teller() -> Callable[[Told], None]:
-    """A line per block on stderr."""
-    from engine.benching.work import BlockBegan, BlockEnded, Note
-    from engine.figures import money
-
-    def tell(told: Told) -> None:
-        if isinstance(told, Note):
-            typer.echo(f"  {printable(told.text)}", err=True)
-        elif isinstance(told, BlockBegan):
-            typer.echo(f"  {printable(told.target)} at {told.level:g} …", err=True, nl=False)
-        elif isinstance(told, BlockEnded):
-            rung, rate = told.rung, told.rung.useful_per_min
-            speed = f"{rate.est:.1f} useful/min" if rate else "no figures"
-            booked = money(told.spent.total.booked, told.spent.currency)
-            typer.echo(
-                f" {rung.calls} calls in {told.block.ended_s:.0f} s, {speed},"
-                f" {told.block.why}; {booked} so far",
-                err=True,
-            )
-
-    return tell
+# --- the end -----------------------------------------------------------------------------------
 
 
 def _finish(folder: Path, finished: Finished, *, as_json: bool) -> None:
@@ -451,7 +265,7 @@ def _finish(folder: Path, finished: Finished, *, as_json: bool) -> None:
     write_whole(folder / "report" / "bench.md", [benched_files.as_markdown(doc).encode()])
     for name, why in finished.ended.items():
         typer.echo(f"{printable(name)} ended early: {printable(why)}", err=True)
-    _put(benched_files.as_json(doc) if as_json else _text(doc), None)
+    put(benched_files.as_json(doc) if as_json else as_text(doc), None)
     typer.echo(f"report: {printable(str(folder / 'report'))}", err=True)
     if finished.state in ("money", "time"):
         raise typer.Exit(STOPPED)
@@ -459,28 +273,3 @@ def _finish(folder: Path, finished: Finished, *, as_json: bool) -> None:
         raise typer.Exit(2)
     if any(rung.client.bound for report in doc.targets for rung in report.rungs):
         raise typer.Exit(CLIENT_BOUND)
-
-
-# --- putting out -------------------------------------------------------------------------------
-
-
-def _text(doc: Document) -> bytes:
-    from engine.reports.benched import lines
-
-    return ("\n".join(lines(doc, _columns())) + "\n").encode()
-
-
-def _columns() -> int:
-    import shutil
-
-    return max(60, shutil.get_terminal_size((80, 24)).columns)
-
-
-def _put(data: bytes, out: Path | None) -> None:
-    from engine.reports.files import write_whole
-
-    if out is not None:
-        write_whole(out, [data])
-        typer.echo(f"written: {printable(str(out))}", err=True)
-        return
-    typer.echo(data.decode("utf-8"), nl=False)
