@@ -55,6 +55,13 @@ def test_a_server_without_a_limit_has_no_knee() -> None:
     assert {ladder(1e9, seed, 0.5).status for seed in range(60)} == {"not_reached"}
 
 
+@pytest.mark.parametrize(("top", "status"), [(11, "not_reached"), (13, "passed")])
+def test_a_knee_is_told_only_from_well_beyond_it(top: int, status: str) -> None:
+    """Eight places: eleven in flight are 1.4 times the knee, thirteen 1.6 times."""
+    steps = [served(n, 8, lambda: 0.25, calls=200) for n in (1, 2, 4, top)]
+    assert knee(steps).status == status
+
+
 def test_too_few_rungs_are_unresolved() -> None:
     """Two points make any line."""
     assert knee([Step(1, 1, 40), Step(2, 1, 40)]).status == "unresolved"

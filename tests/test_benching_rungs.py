@@ -69,6 +69,9 @@ def test_a_slow_call_that_outlasts_the_window_is_not_lost() -> None:
     found = rung([(block(level=1, window=(5.0, 20.0), ended_s=49.0), calls)])
     assert found.latency.mean is not None
     assert found.latency.mean.est == pytest.approx((15 * 1.0 + 30.0) / 16)
+    assert found.wall.mean is not None
+    assert found.wall.mean.est == found.latency.mean.est
+    assert found.calls == 16
 
 
 def test_a_call_is_all_its_attempts_and_they_all_cost() -> None:
