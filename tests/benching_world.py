@@ -147,6 +147,7 @@ def bench(
     told: list[Told] | None = None,
     provider: str = "",
     benchmark: str = "mini",
+    cache_path: Path | None = None,
 ) -> tuple[Finished, Benched]:
     """One session on virtual time, and what its journal holds then."""
     from datetime import date
@@ -170,6 +171,7 @@ def bench(
         connect=connect,
         hear=(told if told is not None else []).append,
         virtual=True,
+        cache_path=cache_path,
     )
 
     async def main() -> Finished:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cache.journal import scan
+from cache.responses import ResponseStore
 from data.errors import ConfigError
 from data.schema import Intent, Settled, Timing
 from engine.benching.document import document
@@ -191,6 +192,18 @@ def test_cold_prompts_begin_with_salt(tmp_path: Path) -> None:
     begins = [body["messages"][0]["content"].partition("\n")[0] for body in server.bodies]
     assert all(begin.startswith("[") and len(begin) == 14 for begin in begins)
     assert len(set(begins)) == len(begins)
+
+
+def test_answers_go_into_the_cache_once_and_replace_nothing(tmp_path: Path) -> None:
+    """So a sweep need not buy them again; salted ones and verdicts on references do not."""
+    path = tmp_path / "cache.sqlite"
+    _, benched = bench(tmp_path / "a", Server(), settings(levels=(4,), **QUICK), cache_path=path)
+    plain = [t for t in benched.timings() if not t.salted]
+    kept = ResponseStore(path).info()
+    assert sum(row.entries for row in kept) == len(plain) > 0
+    bench(tmp_path / "b", Server(), settings(levels=(4,), **QUICK), cache_path=path)
+    bench(tmp_path / "c", Server(), settings(levels=(4,), **QUICK), leg="judge", cache_path=path)
+    assert ResponseStore(path).info() == kept
 
 
 def test_each_attempt_has_its_intent_its_end_and_its_times(tmp_path: Path) -> None:

@@ -13,11 +13,12 @@ import random
 from collections.abc import Callable
 
 from cache.journal import Journal
+from cache.responses import Entry
 from data.codec import replace
 from data.errors import AlignsweepError, CallError, TransportError
 from data.schema import CallEnd, Response, Sweep, Timing
 from engine.accounts import Account, Job, Pool
-from engine.benching.prompts import Prompts
+from engine.benching.prompts import NOBODY, Prompts
 from engine.benching.tap import Exchange, Tap, arrivals
 from engine.benching.targets import Target
 from engine.benching.till import Bill, Till
@@ -65,6 +66,8 @@ class Caller:
         self._client, self._till, self._desks, self._dice = client, till, desks, dice
         self._note = note
         self._intents = 0
+        self.fresh: list[Entry] = []
+        """Complete answers to the sweep's own words, for the response cache."""
 
     def desk(self, target: Target) -> Desk:
         """Where this target's calls go."""
@@ -105,6 +108,9 @@ class Caller:
             reply = None
         else:
             self._journal.append(settled)
+            if response.state == "answered" and not salted and job.trial.model != NOBODY:
+                identity = job.pool.spec.cache_identity
+                self.fresh.append(Entry(job.key, identity, job.model, response))
             seen = desk.tap.take(job.http) or Exchange(permit.at, loop.time())
             end, wait_s, failed, reply = self._read(job, response), 0.0, None, response
         bill = self._till.take(ticket)

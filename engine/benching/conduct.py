@@ -6,6 +6,7 @@ account (a pause, a rate) holds for the next; only the number of calls in flight
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from pathlib import Path
 import anyio
 
 from cache.offload import Inline, Offload, Threads
+from cache.responses import ResponseCache, ResponseStore
 from data.catalog import is_embedded
 from data.codec import replace
 from data.schema import ProviderSpec, Timing
@@ -46,7 +48,10 @@ async def measure(order: Order, folder: Path, world: World) -> Finished:
         stack.push_async_callback(opened.aclose)
         till.restore(opened.benched.spent)
         desks, counts = _desks(order, world, stack)
-        session = Work(order, opened, till, desks, counts, world)
+        cache = _cache(world)
+        if cache is not None:
+            stack.push_async_callback(cache.aclose)
+        session = Work(order, opened, till, desks, counts, world, cache)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(opened.journal.keep_durable)
             if world.cpu_s is not None:
@@ -55,6 +60,15 @@ async def measure(order: Order, folder: Path, world: World) -> Finished:
             tasks.cancel_scope.cancel()
         await opened.journal.sync()
     return finished
+
+
+def _cache(world: World) -> ResponseCache | None:
+    if world.cache_path is None:
+        return None
+    epoch = world.now_s - asyncio.get_running_loop().time()
+    lane: Offload = Inline() if world.virtual else Threads("cache")
+    store = ResponseStore(world.cache_path)
+    return ResponseCache(store, lane, lambda: epoch + asyncio.get_running_loop().time())
 
 
 def _ignore(_: Timing) -> None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Literal, TypeAlias
 
 from cache.journal import Journal
+from cache.responses import ResponseCache
 from data.schema import Block, Limit, ProviderSpec, Struct, Timing
 from engine.benching.arrivals import arrivals
 from engine.benching.blocks import BlockRun, Over
@@ -63,6 +65,8 @@ class World(Struct, frozen=True, kw_only=True):
     """This process's CPU time; None: nobody watches it (virtual time)."""
     hear: Callable[[Told], None]
     virtual: bool = False
+    cache_path: Path | None = None
+    """The response cache that answers go into; None: none."""
 
 
 class BlockBegan(Struct, frozen=True):
@@ -111,6 +115,7 @@ class Work:
         desks: dict[str, Desk],
         counts: Callable[[], tuple[int, int]],
         world: World,
+        cache: ResponseCache | None = None,
     ) -> None:
         self._settings, self._world, self._till, self._counts = order.settings, world, till, counts
         self._targets = {target.name: target for target in order.targets}
@@ -131,6 +136,7 @@ class Work:
             random.Random(f"{order.settings.seed} retries"),
             self._heard,
         )
+        self._cache = cache
         self.watch = Watch(world.cpu_s)
         self._decks = self._dealt_decks()
         self._guess: dict[str, float] = {}
@@ -172,6 +178,7 @@ class Work:
         schedule = Schedule(self._settings, list(self._targets))
         done = {(b.target, b.level, b.repeat): (b, timings) for b, timings in self._benched.blocks}
         broken = await self._preflight()
+        await self._keep_answers()
         if len(broken) == len(self._targets):
             return Finished("broken", broken, self._till.statistics())
         state: Literal["complete", "money", "time"] = "complete"
@@ -188,6 +195,7 @@ class Work:
                 state = "time"
                 break
             block, one, trouble = await self._block(load, level)
+            await self._keep_answers()
             if trouble:
                 broken[load.target] = trouble
             schedule.done(load, None if trouble else one)
@@ -290,6 +298,15 @@ class Work:
         self._note_limits(target)
         self._world.hear(BlockEnded(block, one, self._till.statistics()))
         return block, one, over.trouble
+
+    async def _keep_answers(self) -> None:
+        """Between blocks: what the cache does not know yet goes there, so that a sweep need not buy it."""
+        fresh, self._caller.fresh = self._caller.fresh, []
+        if self._cache is not None:
+            known = await self._cache.get_many([entry.key for entry in fresh])
+            for entry in fresh:
+                if entry.key not in known:
+                    self._cache.put(entry)
 
     def _next_number(self) -> int:
         self._number += 1

@@ -90,6 +90,9 @@ def run(
         typer.Option(help="The benchmark's folder; one that was begun is gone on with."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before sending.")] = False,
+    keep: Annotated[
+        bool, typer.Option(help="Answers go into the response cache: the sweep need not buy them.")
+    ] = True,
     dry_run: flags.DryRun = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="The report as JSON on stdout; the rest on stderr.")
@@ -108,7 +111,7 @@ def run(
         return
     _ask(order, yes)
     folder = out or _new_folder(order)
-    finished = measure_with(order, folder)
+    finished = measure_with(order, folder, keep=keep)
     _finish(folder, finished, as_json=as_json)
 
 

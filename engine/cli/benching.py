@@ -27,11 +27,12 @@ REFRESH_S = 0.25
 _CLEAR = "\r\x1b[K"
 
 
-def measure_with(order: Order, folder: Path) -> Finished:
+def measure_with(order: Order, folder: Path, *, keep: bool) -> Finished:
     """One session; Ctrl-C ends it with exit code 130, and what was measured stays."""
     from data.catalog import is_embedded
     from engine.benching.conduct import measure, reach
     from engine.benching.work import World
+    from engine.cli.session import cache_file
     from engine.runtime import run as run_loop
 
     virtual = all(is_embedded(target.provider) for target in order.targets)
@@ -44,6 +45,7 @@ def measure_with(order: Order, folder: Path) -> Finished:
         cpu_s=None if virtual else time.process_time,
         hear=teller,
         virtual=virtual,
+        cache_path=cache_file() if keep else None,
     )
 
     async def main() -> Finished:
@@ -99,7 +101,7 @@ class _Teller:
         self._limited += error == "RateLimited"
         self._failed += error not in ("", "RateLimited")
         now = time.monotonic()
-        if self._live and now - self._shown >= REFRESH_S:
+        if self._live and self._what and now - self._shown >= REFRESH_S:
             self._shown = now
             bad = f", {self._limited} turned away" if self._limited else ""
             bad += f", {self._failed} failed" if self._failed else ""
