@@ -50,7 +50,9 @@ price = {{ currency = "USD", input = "1", output = "10" }}
 class Server:
     """So many places, first come first served; what it does is what its fields say."""
 
-    def __init__(self, *, slots: int = 10**6, latency_s: float = 0.25, sigma: float = 0.0) -> None:
+    def __init__(
+        self, *, slots: int = 10**6, latency_s: float = 0.25, sigma: float = 0.0, seed: int = 3
+    ) -> None:
         self.latency_s, self.sigma = latency_s, sigma
         self.rpm: float | None = None
         self.cap: int | None = None
@@ -61,7 +63,7 @@ class Server:
         self.bodies: list[dict[str, Any]] = []
         self.busy = self.most_busy = 0
         self._places = asyncio.Semaphore(slots)
-        self._dice = random.Random(3)
+        self._dice = random.Random(seed)
         self._recent: deque[float] = deque()
 
     async def send(self, request: HttpRequest, endpoint: Endpoint) -> HttpReply:

@@ -44,6 +44,20 @@ def test_throughput_latency_and_the_knee_are_those_of_the_server(
     assert report.advice.concurrency in (8, 16)
 
 
+def test_intervals_hold_the_truth_about_as_often_as_they_say(tmp_path: Path) -> None:
+    """Four in flight on eight places, lognormal: 960 a minute, in at least 35 of 40 benchmarks."""
+    held = 0
+    for seed in range(40):
+        server = Server(slots=8, sigma=0.5, seed=seed)
+        _, benched = bench(tmp_path / str(seed), server, settings(levels=(4,), **QUICK))
+        rate = benched.rungs()[0].useful_per_min
+        assert rate is not None
+        assert rate.low is not None
+        assert rate.high is not None
+        held += rate.low <= 960 <= rate.high
+    assert held >= 35
+
+
 def test_a_ladder_ends_when_more_brings_nothing(tmp_path: Path) -> None:
     """Four places: 8 and 16 in flight bring nothing, so 32 and 64 are not sent."""
     finished, benched = bench(tmp_path, Server(slots=4), settings(levels=LADDER, **QUICK))

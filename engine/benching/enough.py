@@ -71,8 +71,9 @@ class Enough:
 
     def _precise(self) -> bool:
         """Closed: the mean time of a call; open: completions, by the gaps between them."""
-        values = self._walls
+        values, places = self._walls, float(self._places)
         if not self._closed:
+            places = 0.0
             values = [b - a for a, b in zip(self._ends, self._ends[1:], strict=False)]
-        found = batches.mean(values)
+        found = batches.mean(values, places=places)
         return found is not None and found.precision <= self._settings.ci

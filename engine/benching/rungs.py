@@ -129,7 +129,9 @@ def rung(measured: Sequence[Measured]) -> Rung:
     ok = [timing for timing in requests if durations.is_ok(timing)]
     errors = Counter(timing.error for timing in requests if timing.error)
     limited = errors.get(LIMITED, 0)
-    latency = _spread(requests, durations.latency_s, [t for t in requests if t.timed_out])
+    cut_off = [t for t in requests if t.timed_out]
+    in_flight = sum(one.in_flight_s for one in seen) / window_s if window_s else 0.0
+    latency = _spread(requests, durations.latency_s, cut_off, in_flight)
     rate, useful_rate = _rates(first.load, seen, calls)
     counted = sum(len(one.ended) for one in seen) / window_s * 60 if window_s else None
     return Rung(
@@ -146,12 +148,12 @@ def rung(measured: Sequence[Measured]) -> Rung:
         failed=share(errors.total() - limited, len(requests)),
         parsed=share(sum(t.end == "useful" for t in ok), len(ok)),
         truncated=sum(t.stop == "length" for t in ok),
-        in_flight=sum(one.in_flight_s for one in seen) / window_s if window_s else 0.0,
+        in_flight=in_flight,
         calls_per_min=rate,
         useful_per_min=useful_rate,
         completions_per_min=counted,
         latency=latency,
-        wall=_of([call.wall_s for call in calls]),
+        wall=_of([call.wall_s for call in calls], places=in_flight),
         wait=_spread([t for t in requests if (t.ask, t.attempt) == (0, 1)], durations.wait_s),
         ttfb=_spread(ok, lambda t: t.first_byte_s),
         ttft=_spread(ok, lambda t: t.ttft_s),
@@ -194,8 +196,9 @@ def _rates(
         at_once = sum(one.calls_s for one in seen) / window_s
         walls = [call.wall_s for call in calls]
         useful = [float(call.end == "useful") for call in calls]
-        each = batches.ratio(walls, [1.0] * len(calls))
-        return _per_minute(at_once, each), _per_minute(at_once, batches.ratio(walls, useful))
+        each = batches.ratio(walls, [1.0] * len(calls), places=at_once)
+        good = batches.ratio(walls, useful, places=at_once)
+        return _per_minute(at_once, each), _per_minute(at_once, good)
     return _sliced(seen, lambda call: True), _sliced(seen, lambda call: call.end == "useful")
 
 
@@ -228,17 +231,18 @@ def _spread(
     timings: Iterable[Timing],
     measure: Callable[[Timing], float | None],
     timed_out: Sequence[Timing] = (),
+    places: float = 0,
 ) -> Spread:
     values = [value for timing in timings if (value := measure(timing)) is not None]
     cap = min((t.done_s - t.sent_s for t in timed_out), default=None)
-    return _of(values, cap)
+    return _of(values, cap, places)
 
 
-def _of(values: Sequence[float], cap: float | None = None) -> Spread:
+def _of(values: Sequence[float], cap: float | None = None, places: float = 0) -> Spread:
     """Values in the order in which they came: neighbours lean on each other."""
     rising = sorted(values)
     found = {name: percentile(rising, p) for name, p in PERCENTILES}
-    return Spread(n=len(values), mean=batches.mean(values), at_least_s=cap, **found)
+    return Spread(n=len(values), mean=batches.mean(values, places=places), at_least_s=cap, **found)
 
 
 def _tokens(ok: Sequence[Timing], window_s: float) -> Tokens:
