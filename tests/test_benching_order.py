@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.benchmark import load
+from data.codec import replace
 from data.schema import Question
+from engine.benching.advice import advise
 from engine.benching.arrivals import arrivals
 from engine.benching.costs import Money
 from engine.benching.enough import Enough
@@ -236,3 +238,23 @@ def test_repeats_go_over_what_was_climbed() -> None:
         *(("b", 0, repeat) for repeat in (1, 2)),
     }
     assert [load.rung for load in again] != sorted(load.rung for load in again)
+
+
+# --- advice ------------------------------------------------------------------------------------
+
+
+def test_a_rung_that_is_hardly_known_is_not_recommended() -> None:
+    """A block that money cut short may look fast; the one below is known within 5 %."""
+    known = replace(rung(8, 480), useful_per_min=Range(480, 460, 505))
+    vague = replace(rung(16, 1900), useful_per_min=Range(1900, 800, 3000))
+    assert advise([known, vague], 60.0).concurrency == 8
+    assert advise([vague], 60.0).concurrency == 16
+
+
+def test_what_was_not_measured_is_not_advised() -> None:
+    """Each with its reason."""
+    assert advise([replace(rung(60, 60), load="poisson")], 60.0).why == "no ladder was measured"
+    assert "could not keep up" in advise([rung(1, 60, bound=("late",))], 60.0).why
+    assert "turned away" in advise([rung(1, 60, limited=5)], 60.0).why
+    slow = Spread(n=400, p99=Range(40.0, 39.0, 41.0))
+    assert "the timeout is 60 s" in advise([replace(rung(1, 60), latency=slow)], 60.0).why

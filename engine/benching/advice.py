@@ -8,6 +8,7 @@ rate limit that was met on the way is said beside it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from data.schema import Struct
@@ -15,6 +16,8 @@ from engine.benching.knee import Knee, Step, knee
 from engine.benching.rungs import Rung, Spread
 
 ENOUGH, TOLERATED, OF_TIMEOUT = 0.95, 0.01, 0.5
+FIRM = 0.25
+"""A rung that is known less finely than this is not ranked beside others that are."""
 REALLY = 0.95
 """Below this share of the calls in flight that were asked for, something held them down."""
 
@@ -41,6 +44,7 @@ def advise(rungs: Sequence[Rung], timeout_s: float) -> Advice:
     if not ladder:
         return Advice(target=target, knee=bend, why="no ladder was measured")
     ranked = [r for r in ladder if r.useful_per_min is not None and not r.client.bound]
+    ranked = [r for r in ranked if _precision(r) <= FIRM] or ranked
     if not ranked:
         bound = any(r.client.bound for r in ladder)
         why = "this machine could not keep up" if bound else "no rung brought anything useful"
@@ -84,6 +88,10 @@ def _steps(ladder: Sequence[Rung]) -> list[Step]:
 
 def _per_min(rung: Rung) -> float:
     return rung.useful_per_min.est if rung.useful_per_min is not None else 0.0
+
+
+def _precision(rung: Rung) -> float:
+    return rung.useful_per_min.precision if rung.useful_per_min is not None else math.inf
 
 
 def _objection(rung: Rung, timeout_s: float) -> str:

@@ -29,6 +29,10 @@ app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": [
 for _after in (benched.report, benched.limits, benched.diff, benched.apply):
     app.command(_after.__name__)(_after)
 STOPPED, CLIENT_BOUND = 4, 5
+STOPPED_BY = {
+    "money": "stopped: the budget does not cover the worst case of one more call",
+    "time": "stopped: --max-seconds have passed",
+}
 
 Targets = Annotated[
     list[str] | None,
@@ -271,6 +275,7 @@ def _finish(folder: Path, finished: Finished, *, as_json: bool) -> None:
     put(benched_files.as_json(doc) if as_json else as_text(doc), None)
     typer.echo(f"report: {printable(str(folder / 'report'))}", err=True)
     if finished.state in ("money", "time"):
+        typer.echo(STOPPED_BY[finished.state], err=True)
         raise typer.Exit(STOPPED)
     if finished.state == "broken":
         raise typer.Exit(2)
