@@ -163,6 +163,7 @@ def whole(text: str) -> str:
 TEXTS = st.text(st.characters(exclude_categories=()), max_size=20).map(whole)
 NUMBERS = st.integers(-(2**63), 2**63 - 1)
 SECONDS = st.floats(allow_nan=False, allow_infinity=False)
+MAYBE = st.none() | SECONDS
 PLAIN = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
@@ -234,22 +235,24 @@ KINDS: dict[str, st.SearchStrategy[Any]] = {
     "amended": st.builds(Amended, TEXTS, SECONDS, st.lists(TEXTS, max_size=2).map(tuple), SWEEPS),
     "synced": st.builds(Synced, NUMBERS),
     "limit": st.builds(Limit, TEXTS, TEXTS, SECONDS, TEXTS, SECONDS),
-    "bench": st.builds(Bench, settings=st.dictionaries(TEXTS, TEXTS | NUMBERS, max_size=3)),
+    "bench": st.builds(Bench, settings=PARAMETERS),
     "timing": st.builds(
         Timing,
-        **dict.fromkeys(("id", "block", "call"), NUMBERS),
+        **dict.fromkeys(("id", "block", "call", "ask", "attempt", "status", "characters"), NUMBERS),
+        **dict.fromkeys(("target", "error", "stop", "served_model", "currency"), TEXTS),
         **dict.fromkeys(("intended_s", "asked_s", "admitted_s", "sent_s", "done_s"), SECONDS),
-        **dict.fromkeys(("target", "error", "served_model"), TEXTS),
+        **dict.fromkeys(("first_byte_s", "ttft_s", "ttfa_s", "last_token_s", "told_s"), MAYBE),
         question_id=NUMBERS | TEXTS,
+        arrivals=st.lists(NUMBERS, max_size=3).map(tuple),
         usage=st.none() | USAGES,
-        end=st.sampled_from(["", "useful", "failed"]),
     ),
     "block": st.builds(
         Block,
-        number=NUMBERS,
+        **dict.fromkeys(("number", "repeat", "opened", "reused"), NUMBERS),
         **dict.fromkeys(("target", "why"), TEXTS),
-        load=st.sampled_from(["closed", "poisson"]),
         **dict.fromkeys(("level", "began_s", "ended_s"), SECONDS),
+        **dict.fromkeys(("lag_p99_s", "cpu"), MAYBE),
+        load=st.sampled_from(["closed", "constant", "poisson"]),
         window=st.none() | st.tuples(SECONDS, SECONDS),
     ),
 }

@@ -41,6 +41,7 @@ POLICY = {
     "BadRequest": "never",
     "ContextTooLong": "never",
     "UnknownModel": "never",
+    "NoSchema": "never",
     "WrongAddress": "never",
     "Unauthorized": "never",
     "OutOfQuota": "never",
@@ -53,6 +54,7 @@ POLICY = {
 """Error class -> whether it is tried again, and whether that costs an attempt (docs/contracts.md)."""
 SCOPES = {
     "UnknownModel": "model",
+    "NoSchema": "model",
     "WrongAddress": "account",
     "Unauthorized": "account",
     "OutOfQuota": "account",
