@@ -36,7 +36,7 @@ if ! "$$python" -m venv --clear $(1) >/dev/null 2>&1; then \
 fi
 endef
 
-.PHONY: help setup demo test check bench torture gallery lock clean
+.PHONY: help setup demo test check bench torture mutants coverage soak gallery lock clean
 
 help:                   ## this list
 	@echo "alignsweep: what make can do"
@@ -89,6 +89,9 @@ bench: $(TESTING)       ## run the benchmarks (make bench BENCHMARKS=throughput)
 
 torture: $(TESTING)     ## the tests that take minutes: a thousand simulated days and their like
 	@ALIGNSWEEP_TORTURE=1 $(PY) -m pytest -m torture $(ARGS)
+
+mutants: $(TESTING)     ## plant some fifty bugs, one at a time: the tests must catch each (ARGS="money")
+	@$(PY) -m tests.mutants $(ARGS)
 
 gallery: $(TESTING)     ## pictures of reports, plots, workbook and live view, in build/gallery
 	@$(PY) -m tests.gallery

@@ -143,8 +143,13 @@ def _settled_rightly(
     ledger.billed += charge
     if end is None:
         return
-    delivered = one.status == 200 and one.fate in ("sound", "slow")
-    assert (end.usage is not None) == (delivered and end.error == ""), f"I5 {one} {end}"
+    counted = one.status == 200 and (
+        (one.fate in ("sound", "slow") and end.error == "")
+        or (
+            one.fate == "no choices" and end.error == "BadReply"
+        )  # of no use, and says what it took
+    )
+    assert (end.usage is not None) == counted, f"I5 {one} {end}"
     if end.usage is not None:
         assert (end.usage.input_tokens, end.usage.output_tokens) == one.billed, "I5 tokens"
         assert end.cost == (None if price is None else charge), "I5 cost"
