@@ -45,7 +45,9 @@ class Window:
             excess -= taken
             if excess <= 0:
                 return max(0.0, end + self.span_s - now)
-        return self.span_s
+        return max(
+            0.0, self._taken[-1][0] + self.span_s - now
+        )  # a sum of floats may be a hair high
 
     def take(self, amount: float, now: float) -> None:
         """Count `amount` as used now."""

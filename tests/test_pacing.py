@@ -128,3 +128,14 @@ def test_what_was_held_back_too_long_becomes_credit_of_one_second() -> None:
     assert drip.wait_s(10, 9.0) == 0.0
     drip.take(20, 9.0)
     assert drip.wait_s(10, 9.0) == pytest.approx(1.0)
+
+
+def test_fractions_that_do_not_add_up_exactly_cost_nobody_a_second_span() -> None:
+    """When all that was taken is forgotten there is room for a whole limit, whatever was rounded."""
+    parts = [0.7999999999999999, 0.9, 0.2, 0.1, 0.9, 0.5, 0.9, 0.1, 0.5]
+    window = Window(5.6, 60.0)
+    for at, part in enumerate(parts):
+        window.take(part, float(at))
+    wait_s = window.wait_s(5.6, 20.0)
+    assert 20.0 + wait_s <= len(parts) - 1 + 60.0 * (1 + 1 / SLOTS)
+    assert window.wait_s(5.6, 20.0 + wait_s) == 0.0
