@@ -410,9 +410,8 @@ class Limits:
             return
         used = Need(usage.input_tokens, usage.output_tokens)
         for amount in self._amounts.values():
-            if amount.name != "rpd":
-                difference = amount.of(used) - amount.of(permit.need)
-                self._excess += amount.correct(difference, permit, now)
+            difference = amount.of(used) - amount.of(permit.need)
+            self._excess += amount.correct(difference, permit, now)
 
     # --- changing limits -----------------------------------------------------------------------
 

@@ -540,3 +540,46 @@ def test_whoever_gives_up_waiting_takes_nothing() -> None:
         return limits.in_flight, limits.statistics(0.0).admitted
 
     assert virtually(main) == (1, 1)
+
+
+def test_a_429_that_comes_while_the_next_caller_stands_in_the_spacing_holds_it_too() -> None:
+    """At high rates callers wait there, for a tick; the slot they get is then lost."""
+
+    async def main() -> float:
+        limits, loop = Limits(rpm=6000, concurrency=9), asyncio.get_running_loop()
+        first = [await limits.admit(), await limits.admit()][0]
+        loop.call_later(0.005, lambda: limits.rejected(first, 30.0, loop.time(), rate=True))
+        return (await limits.admit()).at
+
+    assert virtually(main) == pytest.approx(30.005, abs=0.1)
+
+
+def test_whoever_only_asks_whether_it_is_clear_waits_for_the_probes_time_too() -> None:
+    """Several accounts share the work: none takes a job for a server that is down."""
+
+    async def main() -> tuple[float, str]:
+        limits, loop = Limits(rpm=None, concurrency=20), asyncio.get_running_loop()
+        for permit in [await limits.admit() for _ in range(10)]:
+            limits.troubled(permit, loop.time())
+        waiting = asyncio.ensure_future(limits.clear())
+        await asyncio.sleep(0.25)
+        said = limits.waiting(loop.time())
+        await waiting
+        return loop.time(), said
+
+    ended, said = virtually(main)
+    assert ended == pytest.approx(1.0)
+    assert said == "breaker open, probe, 0.8 s"
+
+
+def test_calls_in_flight_can_be_set_by_hand_and_never_below_one() -> None:
+    """From a second terminal; the console then says where the number comes from."""
+    limits = Limits(rpm=None, concurrency=8)
+    for value, allowed in ((3.0, 3), (0.2, 1), (8.0, 1)):
+        assert limits.set("concurrency", value, "control", 0.0)
+        assert limits.concurrency == allowed
+    assert limits.set("nonsense", 1.0, "control", 0.0) is False
+    limits = Limits(rpm=None, concurrency=8)
+    limits.set("concurrency", 3.0, "control", 0.0)
+    [view] = limits.statistics(0.0).limits
+    assert (view.name, view.value, view.source) == ("concurrency", 3, "control")
