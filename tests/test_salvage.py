@@ -1,7 +1,8 @@
-"""A damaged journal, mended in process: what is whole stays, what is not is named, and nothing is guessed."""
+"""A damaged journal, mended: what is whole stays, what is not is named, and nothing is guessed."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -9,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cache import salvage as mending
 from cache.journal import intact, replay, scan, seal
 from cache.salvage import salvage
 from data.errors import JournalDamaged, StorageError
@@ -116,8 +116,8 @@ def test_a_failing_disk_leaves_the_damaged_file_as_it_was(
 
     for step in ("open", "fsync", "link"):
         with monkeypatch.context() as patch:
-            patch.setattr(mending.os, step, broken)
-            with pytest.raises(StorageError, match="cannot mend .*Input/output error"):
+            patch.setattr(os, step, broken)
+            with pytest.raises(StorageError, match=r"cannot mend .*Input/output error"):
                 salvage(path)
         assert path.read_bytes() == damaged
     assert salvage(path) is not None
