@@ -169,3 +169,13 @@ def test_an_open_breaker_lets_at_most_one_probe_a_second_through(
             failing(breaker, STREAK, now)
         else:
             breaker.succeeded(now)
+
+
+def test_they_show_how_they_stand() -> None:
+    """To whoever prints one."""
+    breaker, budget = Breaker(), RetryBudget()
+    for _ in range(STREAK):
+        breaker.failed(0.0)
+    budget.spend(0.0)
+    assert repr(breaker) == f"<Breaker open streak {STREAK}>"
+    assert repr(budget) == f"<RetryBudget {FLOOR - 1:.1f} left>"

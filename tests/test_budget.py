@@ -439,6 +439,8 @@ def test_a_refusal_reads_as_a_sentence_and_shows_names_as_data() -> None:
     assert "EUR 3.00" in str(reason)
     assert "EUR 4.00" in str(reason)
     assert "\x1b" not in str(reason) + repr(budget)
+    unpriced = refused(budget.reserve(charge(None, model="a\x1b[31m")))
+    assert str(unpriced) == "model a\\x1b[31m: the price is unknown, and there is a budget"
 
 
 # --- the sweep file ----------------------------------------------------------------------------

@@ -275,3 +275,21 @@ def test_any_hidden_ceiling_is_found_and_kept(slots: int, seed: int) -> None:
     assert ceiling is not None
     assert abs(ceiling - slots) <= 2
     assert played.refused(120, 400) <= max(2, 0.02 * played.accepted(120, 400))
+
+
+def test_a_told_number_is_obeyed_downwards_only() -> None:
+    """A higher one, or nonsense, is no reason to grow faster."""
+    controller = ConcurrencyController(100)
+    for told in (50.0, 0.0, -3.0, 20.0):
+        controller.told(told, 1.0)
+        assert controller.limit == 20
+    controller.told(7.5, 2.0)
+    assert controller.limit == 7
+    assert repr(controller) == "<ConcurrencyController 7 of 100, ceiling 7>"
+
+
+@pytest.mark.parametrize(("cap", "start"), [(0, 1), (1, 0), (-5, 5)])
+def test_less_than_one_call_is_no_limit(cap: int, start: int) -> None:
+    """Nobody could ever send."""
+    with pytest.raises(ValueError, match="at least 1"):
+        ConcurrencyController(cap, start=start)

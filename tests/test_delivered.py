@@ -371,3 +371,27 @@ def test_nobody_is_let_through_before_a_told_end(
             clock.succeeded(now, sent_at=sent_at)
         elif what == "troubled":
             clock.troubled(now, sent_at=sent_at)
+
+
+def test_a_lower_told_limit_that_is_above_the_pace_changes_nothing_yet() -> None:
+    """It bounds what comes later."""
+    rate = DeliveredRate()
+    rate.told(6000.0, 0.0)
+    now = sending(rate, 0.0, 30.0, 10.0)
+    pace = rate.after_rejection(now, sent_at=now - 0.05)
+    rate.told(5500.0, now + 1)
+    assert rate.pace(now + 1) == pace
+    assert rate.statistics(now + 1).told == 5500.0
+
+
+def test_both_show_how_they_stand() -> None:
+    """As figures, and to whoever prints one."""
+    rate, clock = DeliveredRate(), PauseClock()
+    now = sending(rate, 0.0, 30.0, 10.0)
+    pace = rate.after_rejection(now, sent_at=now - 0.05)
+    clock.rejected(now, 12.0)
+    seen = rate.statistics(now)
+    assert (seen.pace, seen.told, seen.cuts, seen.probes) == (pace, None, 1, 0)
+    assert seen.delivered == pytest.approx(pace)
+    assert repr(rate) == f"<DeliveredRate pace {pace} told None>"
+    assert repr(clock) == f"<PauseClock paused until {now + 12:g}>"

@@ -30,6 +30,7 @@ from cache.journal import (
     Place,
     RunLock,
     Tail,
+    at_work,
     intact,
     replay,
     scan,
@@ -1082,3 +1083,22 @@ def test_results_that_cannot_be_written_stop_the_journal(tmp_path: Path) -> None
         os.close(readable)
 
     run(main)
+
+
+def test_a_reader_can_tell_whether_somebody_is_at_work(tmp_path: Path) -> None:
+    """Without disturbing him, and without leaving a lock where there was none."""
+    assert not at_work(tmp_path)
+    assert not (tmp_path / "lock").exists()
+    holder = RunLock(tmp_path)
+    assert at_work(tmp_path)
+    assert at_work(tmp_path)
+    holder.close()
+    assert not at_work(tmp_path)
+    RunLock(tmp_path).close()
+
+
+def test_a_journal_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
+    """Such as a folder in its place, or none."""
+    for path in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(DataError, match="irectory"):
+            list(scan(path))

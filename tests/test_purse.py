@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 import pytest
 
-from data.errors import BadRequest, RateLimited, TransportError
-from data.schema import Intent, Settled, Trial
-from engine.purse import OWN, Past, Spent, sums
+from data.errors import BadRequest, ConfigError, RateLimited, TransportError
+from data.prices import Price
+from data.schema import Answer, Intent, ProviderSpec, Response, Settled, Trial
+from engine.budget import TOTAL, Ceiling
+from engine.money import Exchange
+from engine.purse import OWN, Party, Past, Spent, Terms, purse_for, sums
 from engine.rundir import records
 
 if TYPE_CHECKING:
@@ -153,3 +157,34 @@ def test_what_was_refused_is_free_whatever_the_price(error: Exception, free: boo
     from engine.purse import _paid
 
     assert _paid(None, error).nano == (0 if free else None)  # type: ignore[arg-type]
+
+
+def test_an_end_whose_beginning_was_lost_books_nothing_and_other_lines_are_no_money() -> None:
+    """Such as after a repair: whom it was paid to is not known, and nothing is guessed."""
+    spent = Spent()
+    trial = Trial(kind="answer", question_id=1, candidates=(("m", 0),))
+    spent.enter(Settled(7, cost=300, currency="USD"))
+    spent.enter(Answer(trial=trial, response=Response(text="so")))
+    spent.close()
+    assert spent.sums == {}
+
+
+@pytest.mark.parametrize(
+    ("max_tokens", "own", "said"),
+    [(100, {}, "is unknown"), (None, {("generate", "m"): Price("USD", 1, 1)}, "no max_tokens")],
+)
+def test_what_cannot_be_bounded_is_refused_where_there_is_a_ceiling(
+    max_tokens: int | None, own: dict[Party, Price], said: str
+) -> None:
+    """A price or a bound is missing; free output needs none."""
+    provider = ProviderSpec(name="p", api="openai-chat", base_url="http://127.0.0.1/v1")
+    parties: dict[Party, tuple[ProviderSpec, str, int | None]] = {
+        ("generate", "m"): (provider, "nobody-knows-this-model", max_tokens)
+    }
+    terms = Terms(own, Exchange(), Ceiling(limits={TOTAL: 5}))
+    with pytest.raises(ConfigError, match=said):
+        purse_for(terms, parties, date(2026, 1, 1))
+    open_end = Terms(own, Exchange(), Ceiling())
+    assert purse_for(open_end, parties, date(2026, 1, 1)).statistics().total.limit is None
+    free = Terms({("generate", "m"): Price("USD", 1, 0)}, Exchange(), Ceiling(limits={TOTAL: 5}))
+    assert purse_for(free, parties, date(2026, 1, 1)).statistics().total.limit == 5

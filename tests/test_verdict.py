@@ -454,3 +454,18 @@ def test_hostile_texts_take_no_quadratic_time() -> None:
     assert unicodedata.combining("\u0316") < unicodedata.combining("\u0300")  # a run NFKC must sort
     argument = json.dumps([pieces, DIMENSIONS, MARKERS])
     subprocess.run([sys.executable, "-c", script, argument], check=True, timeout=20)
+
+
+@pytest.mark.slow
+def test_plain_forms_of_all_of_unicode_fit_in_a_bounded_memory() -> None:
+    """A character's form is the same however many others were met before; only so many are kept."""
+    script = (
+        "import sys, unicodedata\n"
+        "from data.verdict_words import _PLAIN, plain\n"
+        "text = ''.join(map(chr, range(0x80, sys.maxunicode + 1)))\n"
+        "once = plain(text)\n"
+        "assert plain(text) == once\n"
+        "assert len(_PLAIN) <= 1 << 16\n"
+        "assert plain('\\U000e0fff７\\U000e0041') == '\\U000e0fff7'\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cache.journal import scan
+from data.codec import replace
 from data.errors import NoSchema
 from data.rubric import dimensions
 from data.rubric_files import load_rubric
@@ -70,6 +71,16 @@ def test_each_kind_of_rubric_has_its_own(rubric: str, key: str, values: list[Any
     schema = verdict_schema(load_rubric(rubric, home=HOME), ())
     assert list(schema["properties"]) == ["explanation", key]
     assert schema["properties"][key]["enum"] == values
+
+
+def test_a_wide_scale_is_given_by_its_ends() -> None:
+    """A hundred numbers are listed, a thousand are not; halves at the ends are no whole scores."""
+    general = load_rubric("general", home=HOME)
+    hundred = replace(general, low=1, high=100)
+    thousand = replace(general, low=0.5, high=1000.5)
+    assert len(verdict_schema(hundred, ())["properties"]["综合得分"]["enum"]) == 100
+    found = verdict_schema(thousand, ())["properties"]["综合得分"]
+    assert found == {"type": "integer", "minimum": 1, "maximum": 1000}
 
 
 # --- the wire ----------------------------------------------------------------------------------
