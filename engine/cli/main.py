@@ -35,6 +35,7 @@ from engine.cli import (
     report,
     rubrics,
     run,
+    selftest,
     simulate,
     verify,
     watch,
@@ -62,6 +63,7 @@ for command in (
     audit,
     verify,
     simulate,
+    selftest,
     demo,
 ):
     command.register(app)

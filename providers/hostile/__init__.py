@@ -1,0 +1,1 @@
+"""A hostile server on the loopback interface: what it plays, and what it notes down."""
