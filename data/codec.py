@@ -30,8 +30,9 @@ T = TypeVar("T")
 _encoder = msgspec.json.Encoder()
 _records: msgspec.json.Decoder[Record] = msgspec.json.Decoder(Record)
 _BOM = b"\xef\xbb\xbf"
-_BRACKETS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
-"""Every bracket outside a string (and the strings, to be passed over)."""
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+"""A string, be it closed or not. Possessive: nothing is ever looked at twice, whatever stands there."""
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 NESTING = 200
 """Deepest nesting that is decoded at all: real replies have less than ten levels."""
 
@@ -215,12 +216,12 @@ def _refuse_deep(data: bytes) -> None:
     if data.count(b"[") + data.count(b"{") <= NESTING:
         return
     depth = 0
-    for char in _BRACKETS.findall(data):
+    for char in _STRING.sub(b"", data).translate(None, _NO_BRACKETS):
         if char in b"[{":
             depth += 1
             if depth > NESTING:
                 raise ValueError(f"nested deeper than {NESTING} levels")
-        elif char in b"]}":
+        else:
             depth -= 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -303,3 +304,22 @@ def test_what_is_no_file_is_said_plainly(tmp_path: Path, name: str, says: str) -
     """Before anybody has to read a traceback."""
     with pytest.raises(DataError, match=says):
         read_bytes(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "bait",
+    [b"[" * 201 + b'"' + b'\\"' * 200_000, b'{"a":"' + b'\\"' * 200_000 + b"[" * 201],
+    ids=["never closed", "cut"],
+)
+def test_the_look_for_deep_nesting_sees_every_byte_once(bait: bytes) -> None:
+    """Quotes that could each begin a string made it quadratic: 40 kB held the loop for ten seconds."""
+    began = time.process_time()
+    with pytest.raises(Undecodable):
+        decode(bait)
+    assert time.process_time() - began < 2
+
+
+def test_brackets_within_strings_are_no_nesting() -> None:
+    """Whatever stands before them, escaped quotes and backslashes included."""
+    text = "\\" + '"' + "[{" * 500 + "\\"
+    assert decode(json.dumps({"a": text, "b": [text]}).encode()) == {"a": text, "b": [text]}

@@ -97,6 +97,11 @@ async def _interim(stage: Stage) -> bool:
     return False
 
 
+async def _quotes(stage: Stage) -> bool:
+    """A string that never ends and whose every quote could begin another one."""
+    return await stage.send(b"[" * 201 + b'"' + b'\\"' * 500_000)
+
+
 def _nested(start: bytes, depth: int) -> Play:
     async def play(stage: Stage) -> bool:
         return await stage.send(start * depth)
@@ -118,6 +123,7 @@ _FLOODS = (
     Scene("trailer_flood", _trailers, "TransportError", _CUT, timeout_s=SHORT_S),
     Scene("1xx_flood", _interim, "TransportError", _DEADLINE, timeout_s=SHORT_S),
     Scene("200_deep", _nested(b"[", 1_000_000), "BadReply", "no tower is built of it; tried again"),
+    Scene("200_quotes", _quotes, "BadReply", "nothing is looked at twice; tried again"),
     Scene("200_deep_objects", _nested(b'{"a":', 200_000), "BadReply", "likewise"),
 )
 SCENES = tuple(replace(scene, heavy=True) for scene in _FLOODS)
