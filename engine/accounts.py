@@ -13,7 +13,6 @@ from itertools import count
 from typing import TypeAlias
 
 from data.catalog import accounts_of
-from data.codec import replace
 from data.errors import CallError, DeadlinePassed, RateLimited, Retryable, TooLarge
 from data.schema import Draw, ProviderSpec, Request, Response, Trial, Usage
 from engine.advice import in_short
@@ -26,6 +25,7 @@ from engine.judging import Case
 from engine.limits import Limits, Need, Permit, Source
 from engine.meter import Meter
 from engine.retry import Tries
+from providers import discretion
 from providers.ratelimits import LimitSeen, limits_in
 from providers.wire import Endpoint, HttpReply, HttpRequest, Provider, Transport
 
@@ -33,7 +33,6 @@ CREDITS_PER_SLOT = 4
 LEAST_CREDITS = 256
 FIRST_GUESS = 512
 """Output tokens of an answer before the first one came."""
-SECRET_LENGTH = 8
 SOON_S = 0.05
 """Nobody needs to be told of a wait that is shorter."""
 TOGETHER = 16
@@ -261,8 +260,11 @@ class Account:
 
     async def send(self, request: HttpRequest) -> HttpReply:
         """One exchange. Raises TransportError."""
-        reply = await self._transport.send(request, self._endpoint)
-        return reply if reply.status == 200 else _blotted(reply, self._endpoint.key)
+        return await discretion.send(self._transport, request, self._endpoint)
+
+    def decode(self, reply: HttpReply) -> Response:
+        """The answer in a reply. Raises CallError."""
+        return discretion.decode(self.pool.codec, reply, self._endpoint)
 
     def ended(self, permit: Permit, end: Response | CallError, reply: HttpReply | None) -> None:
         """A call is over: its permit comes back, and the limits hear what the provider said."""
@@ -330,10 +332,3 @@ class Account:
         """What its user can do about an account that has stopped."""
         error = self.stopped
         return in_short(error.kind, error.status, self._spec) if error else ""
-
-
-def _blotted(reply: HttpReply, key: str) -> HttpReply:
-    """An error reply without the key that some servers repeat in it. (Dummy keys are words.)"""
-    if len(key) < SECRET_LENGTH or key.encode() not in reply.body:
-        return reply
-    return replace(reply, body=reply.body.replace(key.encode(), b"[key]"))

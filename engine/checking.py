@@ -20,8 +20,8 @@ from data.prices import Price, price_of
 from data.sampling import NAMES, adapted, profile
 from data.schema import Message, ProviderSpec, Request, Response, SamplingRule, Struct
 from data.text import printable
-from engine.accounts import SECRET_LENGTH
 from engine.advice import advice
+from providers import discretion
 from providers.ratelimits import LimitSeen, limits_in
 from providers.spoken import spoken
 from providers.wire import Endpoint, HttpReply, Transport
@@ -135,8 +135,8 @@ async def _asked(
         reply: HttpReply | None = None
         try:
             http = spoken(spec).encode(_request(probe))
-            reply = _blotted(await transport.send(http, endpoint), endpoint.key)
-            response = spoken(spec).decode(reply)
+            reply = await discretion.send(transport, http, endpoint)
+            response = discretion.decode(spoken(spec), reply, endpoint)
         except (CallError, ConfigError) as error:
             finding = _heard(finding, reply)
             cure = _cure(error, left_out)
@@ -188,8 +188,8 @@ async def _told(probe: Probe, fault: str, endpoint: Endpoint, transport: Transpo
     """One line: how a fault is answered, and what it is taken for."""
     codec = spoken(probe.spec)
     try:
-        reply = await transport.send(codec.encode(_request(probe)), endpoint)
-        codec.decode(_blotted(reply, endpoint.key))
+        reply = await discretion.send(transport, codec.encode(_request(probe)), endpoint)
+        discretion.decode(codec, reply, endpoint)
     except CallError as error:
         expected = Unauthorized if fault == "a wrong key" else UnknownModel
         verdict = "recognised" if isinstance(error, expected) else f"taken for {error.kind}"
@@ -207,10 +207,3 @@ def _with_key(probe: Probe, key: str, endpoint: Endpoint) -> Endpoint:
         ca_file=endpoint.ca_file,
         proxy=endpoint.proxy,
     )
-
-
-def _blotted(reply: HttpReply, key: str) -> HttpReply:
-    """An error reply without the key that some servers repeat in it. (Dummy keys are words.)"""
-    if reply.status == 200 or len(key) < SECRET_LENGTH or key.encode() not in reply.body:
-        return reply
-    return replace(reply, body=reply.body.replace(key.encode(), b"[key]"))

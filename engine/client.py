@@ -95,7 +95,7 @@ class Client:
         reply: HttpReply | None = None
         try:
             reply = await _in_time(account.send(job.http), job.due)
-            response = job.pool.codec.decode(reply)
+            response = account.decode(reply)
         except CallError as error:
             account.ended(permit, error, reply)
             latency = asyncio.get_running_loop().time() - started

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from data.blotting import Blotter
 from data.schema import Request, Response, Struct
 
 
@@ -38,7 +39,7 @@ class HttpReply(Struct, frozen=True):
 class Endpoint:
     """Where an account's requests go, with its key. Its repr tells the address and nothing else."""
 
-    __slots__ = ("base_url", "ca_file", "headers", "key", "proxy", "timeout_s")
+    __slots__ = ("base_url", "blotter", "ca_file", "headers", "proxy", "timeout_s")
 
     def __init__(
         self,
@@ -53,8 +54,8 @@ class Endpoint:
         self.base_url = base_url.rstrip("/")
         self.headers = dict(headers)
         self.timeout_s = timeout_s
-        self.key = key
-        """Kept to be blotted out where a server repeats it in an error."""
+        self.blotter = Blotter(key)
+        """Finds the key where a server repeats it."""
         self.ca_file = ca_file
         """PEM: the only authorities that are believed; empty: the system's."""
         self.proxy = proxy
