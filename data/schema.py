@@ -300,6 +300,9 @@ class Intent(Struct, frozen=True, tag="intent", tag_field="kind", omit_defaults=
     ask: int = 0
     reserve: int | None = None
     """The worst case of this attempt, in nano-units of the budget's currency; None: unknown price."""
+    input_tokens: int = 0
+    """What the account's token limits hold for it; 0: it has none."""
+    output_tokens: int = 0
 
 
 class Settled(Struct, frozen=True, tag="settled", tag_field="kind", omit_defaults=True):
@@ -316,6 +319,8 @@ class Settled(Struct, frozen=True, tag="settled", tag_field="kind", omit_default
     currency: str = ""
     estimated: bool = False
     """The worst case was booked, because nobody said what was billed."""
+    told_s: float | None = None
+    """The wait that a 429 asked for, in seconds from its arrival."""
 
 
 class Answer(Struct, frozen=True, kw_only=True, tag="answer", tag_field="kind", omit_defaults=True):

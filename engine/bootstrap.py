@@ -153,6 +153,8 @@ async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome
         if cache is not None:
             stack.push_async_callback(cache.aclose)
         pools = await _pools(loaded, options, outside, stack)
+        for account in (account for pool in pools.values() for account in pool.accounts):
+            account.limits.recall(run.recent.of(account.name), epoch, loop.time())
         for planned in _planned(run.plan, run.ledger, options):
             tell(planned)
         for judge in _judges_planned(run.plan, run.ledger, options):

@@ -15,7 +15,7 @@ from cache.journal import Journal
 from cache.key import cache_key
 from cache.responses import Entry, ResponseCache
 from data.codec import replace
-from data.errors import CallError, DeadlinePassed, Outrun
+from data.errors import CallError, DeadlinePassed, Outrun, RateLimited
 from data.schema import Intent, Request, Response, Settled
 from engine.accounts import Account, Job
 from engine.budget import Ticket
@@ -89,6 +89,8 @@ class Client:
                 job.tries.exchanges + 1,
                 job.draw.ask,
                 ticket.charge.amount,
+                permit.need.input_tokens,
+                permit.need.output_tokens,
             )
         )
         started = asyncio.get_running_loop().time()
@@ -131,6 +133,7 @@ class Client:
             paid.nano,
             paid.currency,
             paid.estimated,
+            error.retry_after_s if isinstance(error, RateLimited) else None,
         )
 
 

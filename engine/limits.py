@@ -34,6 +34,7 @@ from engine.breaker import Breaker
 from engine.concurrency import ConcurrencyController
 from engine.delivered import DeliveredRate, PauseClock
 from engine.pacing import Drip, Window
+from engine.recent import Lately
 from engine.silence import Silence
 
 LEARNED_CAP = 256
@@ -126,6 +127,16 @@ class _Amount:
             return 0
         return math.ceil(min(max(self.window.used(now) - self.window.limit, 0), difference))
 
+    def recall(self, past: Lately, epoch_s: float) -> None:
+        """What went out before this session, and before this limit was known."""
+        if self.name == "rpd":
+            for slot in past.day:
+                self.window.take(slot.requests, slot.at_s - epoch_s)
+        else:
+            for slot in past.minute:
+                amount = self.of(Need(slot.input_tokens, slot.output_tokens))
+                self.window.take(amount, slot.at_s - epoch_s)
+
     def set(self, limit: float, source: Source, now: float) -> None:
         self.window.limit, self.source = limit, source
         if self.drip:
@@ -181,6 +192,7 @@ class Limits:
         self._reason: tuple[str, float] = ("", 0.0)
         self._last_sent = self._rejected_at = -math.inf
         self._changed = asyncio.Event()
+        self._past, self._epoch_s = Lately(), 0.0
 
     @property
     def counts_tokens(self) -> bool:
@@ -445,10 +457,30 @@ class Limits:
             self._amounts[name].set(value, source, now)
         elif name in _MEASURES:
             self._amounts[name] = _Amount(name, value, source, *_MEASURES[name])
+            self._amounts[name].recall(self._past, self._epoch_s)
         else:
             return False
         self._changed.set()
         return True
+
+    def recall(self, past: Lately, epoch_s: float, now: float) -> None:
+        """Before the first call: what earlier sessions sent is in this one's windows, too.
+
+        `epoch_s`: wall time minus the loop's. A told wait goes on; where it is longer than anybody
+        waits in a session, one call may ask whether it still stands.
+        """
+        self._past, self._epoch_s = past, epoch_s
+        for amount in self._amounts.values():
+            amount.recall(past, epoch_s)
+        for slot in past.minute:
+            self._last_sent = slot.at_s - epoch_s
+            self._minute.take(slot.requests, self._last_sent)
+            self._second.take(slot.requests, self._last_sent)
+            self._strict_until = max(self._strict_until, now + MINUTE_S)
+        told_s, closed_s = (told.until_s - epoch_s - now for told in (past.told, past.closed))
+        if max(told_s, closed_s) > 0:
+            until = self._pause.rejected(now, told_s if told_s > 0 else None)
+            self._delivered.paused(now, until)
 
     def hold(self, held: bool) -> None:
         """Let nothing out (or go on): by hand, from a second terminal."""

@@ -45,6 +45,7 @@ from engine.events import Event
 from engine.identity import Difference, compare, digest
 from engine.plan import Ledger, Plan
 from engine.purse import Spent
+from engine.recent import Recent
 
 ENGINE = "alignsweep 0.1.0"
 OWN_FILES = frozenset(
@@ -68,6 +69,8 @@ class Opened:
         """What a user may want to know about the resuming."""
         self.spent = Spent()
         """What earlier sessions spent."""
+        self.recent = Recent()
+        """What they sent lately."""
         self._lock = lock
 
     def answer_text(self, number: int) -> str:
@@ -152,17 +155,22 @@ def _resume(
     plan = Plan(loaded.sweep, loaded.benchmark)
     ledger = Ledger(plan)
     latest: list[Sweep] = []
-    spent = Spent()
+    spent, recent = Spent(), Recent(wall())
 
     def visit(place: Place, record: Record) -> None:
-        if isinstance(record, (Intent, Settled)):
+        if isinstance(record, Intent):
             spent.enter(record)
+            recent.sent(record)
+        elif isinstance(record, Settled):
+            spent.enter(record)
+            recent.settled(record)
         elif isinstance(record, (Answer, Judgment, Failure)):
             ledger.enter(record, place.offset, place.length)
         elif isinstance(record, Header | Amended):
             if isinstance(record, Header):
                 _check_format(record, path)
             latest[:] = [record.sweep]
+            recent.accounts(record.sweep)
 
     found = survey(path, visit, decode=decode_outline)
     difference = compare(latest[0], loaded.sweep)
@@ -170,7 +178,9 @@ def _resume(
     journal: Journal[Event] = Journal.reopen(path, found.size, offload, tell)
     opened = Opened(folder, lock, journal, plan, ledger)
     spent.close()
-    opened.spent = spent
+    recent.accounts(loaded.sweep)
+    recent.close()
+    opened.spent, opened.recent = spent, recent
     if found.torn is not None:
         opened.notes.append(
             f"the journal ended in {found.torn.length} torn bytes (a crash); they were cut away"

@@ -38,7 +38,7 @@ from providers.simulator import Simulator, sim_options
 from providers.virtual import new_loop
 from providers.wire import Transport
 from tests.disk import Disk, Fault, under_the_journal
-from tests.promises import Ledger, check_end, check_session
+from tests.promises import EPOCH_S, Lately, Ledger, check_across, check_end, check_session
 from tests.weather import LASTING, PASSING, Exchange, Sky, Spell, Terse
 
 HOUR_S = 3600.0
@@ -48,7 +48,6 @@ TRIALS = QUESTIONS * MODELS * 2
 PATIENCE_S = 30 * DAY_S
 """No session lasts longer, however slow its limits."""
 MOST_SESSIONS = 40
-EPOCH_S = 1.8e9
 MEMORY = Path("/dev/shm")
 
 
@@ -245,6 +244,7 @@ class World:
         self.day, self.folder, self.show = day, folder, show
         self.skies: dict[str, Sky] = {}
         self.ledger = Ledger()
+        self.lately = Lately()
         self.now_s = 0.0
         self.hash = hashlib.blake2b(digest_size=16)
         self.lines: list[str] = []
@@ -285,6 +285,7 @@ class World:
         ):  # the start itself failed; the user makes room and begins anew
             shutil.rmtree(self.folder / "run", ignore_errors=True)
         check_session(played, self.ledger)
+        check_across(played, self.lately)
         self.requests += len(played.exchanges)
         return played
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from data.catalog import accounts_of
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from tests.day import Played
 
 HAIR_S = 1e-6
+EPOCH_S = 1.8e9
+"""The true wall time at second 0 of the day."""
 COUNTED = frozenset(
     {"500", "502 page", "503 told", "reset", "hang", "error in 200", *BILLED_UNSEEN}
 )
@@ -143,13 +146,9 @@ def _settled_rightly(
     ledger.billed += charge
     if end is None:
         return
-    counted = one.status == 200 and (
-        (one.fate in ("sound", "slow") and end.error == "")
-        or (
-            one.fate == "no choices" and end.error == "BadReply"
-        )  # of no use, and says what it took
-    )
-    assert (end.usage is not None) == counted, f"I5 {one} {end}"
+    delivered = one.status == 200 and one.fate in ("sound", "slow") and end.error == ""
+    useless = one.fate == "no choices" and end.error == "BadReply"  # and yet it tells its usage
+    assert (end.usage is not None) == (delivered or useless), f"I5 {one} {end}"
     if end.usage is not None:
         assert (end.usage.input_tokens, end.usage.output_tokens) == one.billed, "I5 tokens"
         assert end.cost == (None if price is None else charge), "I5 cost"
@@ -252,6 +251,103 @@ def _retries(played: Played) -> None:
     most_failed = sweep.attempts * (2 if sweep.hedge else 1) * 2
     for work, count in failed.items():
         assert count <= most_failed, f"I6 {work} failed {count} times"
+
+
+# --- politeness over several sessions ----------------------------------------------------------
+
+
+@dataclass
+class Sent:
+    """One request as a later session can know it: by its lines in the journal."""
+
+    at_s: float
+    held: int
+    """Tokens that were reserved for it."""
+    told_until_s: float = 0.0
+    ended_s: float = math.inf
+    took: int = 0
+    """What it took, since `ended_s`."""
+
+
+class Lately:
+    """What the journal can tell a session of those before it: all whose clock was not slower."""
+
+    def __init__(self) -> None:
+        self.sent: dict[str, list[Sent]] = defaultdict(list)
+        self.slowest_s = -math.inf
+        """The wall clock's smallest lead over the true time since `sent` begins."""
+
+
+def check_across(played: Played, lately: Lately) -> None:
+    """No limit is exceeded in any window, and no told wait cut short, whoever sent the requests.
+
+    A wall clock that was set forward between two sessions lets the first look older than it is.
+    """
+    lead_s = played.sitting.wall_s
+    if lead_s > lately.slowest_s:
+        lately.sent.clear()
+    lately.slowest_s = lead_s
+    mine = _sent(played)
+    for spec in (a for p in played.loaded.sweep.providers for a in accounts_of(p)):
+        before = lately.sent[spec.name]
+        _keeps_waits(spec.name, before, mine[spec.name])
+        _keeps_tokens(spec, [*before, *mine[spec.name]])
+        times = [one.at_s for one in (*before, *mine[spec.name])]
+        if spec.rpm is not None:
+            _window(times, 60.0, max(1, math.ceil(spec.rpm)), f"I6 {spec.name} rpm, resumed")
+            second = max(1, math.ceil(spec.rpm / 60))
+            _window(times, 1.0, second, f"I6 {spec.name} rpm, a second, resumed")
+        if spec.rpd is not None:
+            _window(times, 86_400.0, int(spec.rpd), f"I6 {spec.name} rpd, resumed")
+        before += mine[spec.name]
+
+
+def _sent(played: Played) -> dict[str, list[Sent]]:
+    """By account, what this session's lines say that it sent, at true times."""
+    found: dict[str, list[Sent]] = defaultdict(list)
+    by_number: dict[int, Sent] = {}
+    for record in played.records:
+        if isinstance(record, Intent):
+            true_s = played.started_s + record.t_s - _first_wall_s(played)
+            one = Sent(true_s, record.input_tokens + record.output_tokens)
+            by_number[record.id] = one
+            found[record.account].append(one)
+        elif isinstance(record, Settled):
+            one, exchange = by_number[record.id], played.exchanges[record.id - 1]
+            if exchange.status == 429 and 0 < exchange.told_s <= LONGEST_TOLD_S:
+                one.told_until_s = exchange.ended_s + exchange.told_s
+            if record.usage is not None or exchange.status in range(400, 500):
+                usage = record.usage or Usage()
+                one.ended_s, one.took = exchange.ended_s, usage.input_tokens + usage.output_tokens
+    return found
+
+
+def _first_wall_s(played: Played) -> float:
+    """The wall clock at the start of the session."""
+    return EPOCH_S + played.started_s + played.sitting.wall_s
+
+
+def _keeps_waits(account: str, before: list[Sent], mine: list[Sent]) -> None:
+    for one in before:
+        early = [o for o in mine if o.at_s < one.told_until_s - HAIR_S]
+        assert not early, (
+            f"I6 {account}: {early[0]} came before the end of {one}, in a session before"
+        )
+
+
+def _keeps_tokens(spec: ProviderSpec, sent: list[Sent]) -> None:
+    """When a call goes out, what is known of the last minute and held for it is within the limit."""
+    if spec.tpm is None:
+        return
+    first = 0
+    for last, one in enumerate(sent):
+        while sent[first].at_s <= one.at_s - 60.0 + HAIR_S:
+            first += 1
+        window = sent[first : last + 1]
+        known = sum(
+            o.took if o.ended_s < one.at_s else min(o.held, o.took or o.held) for o in window
+        )
+        assert known <= spec.tpm, f"I6 {spec.name}: {known} tokens/min at {one}"
 
 
 # --- the end -----------------------------------------------------------------------------------
