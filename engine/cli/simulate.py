@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from data.errors import ConfigError
+from data.text import printable
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
@@ -42,10 +45,31 @@ def simulate(
     ] = 300,
     rpm: Annotated[int | None, typer.Option(min=1, help="Requests in any 60 s.")] = None,
     concurrency: Annotated[int | None, typer.Option(min=1, help="Requests in flight.")] = None,
+    window_s: Annotated[
+        float, typer.Option(help="Limits a minute are judged on windows of so many seconds.")
+    ] = 60,
     error_rate: Annotated[float, _rate("Share of errors: 500, 503, resets, silence.")] = 0,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KIND=RATE",
+            help="Share of one kind of error: 500, 503, inside, reset, cut, hang, empty; repeatable,"
+            " instead of --error-rate.",
+        ),
+    ] = None,
     malformed_verdict_rate: Annotated[float, _rate("Share of verdicts miswritten.")] = 0,
     refusal_rate: Annotated[float, _rate("Share stopped by a content filter.")] = 0,
     truncation_rate: Annotated[float, _rate("Share cut for length.")] = 0,
+    credit: Annotated[
+        int | None, typer.Option(min=0, help="Requests until no money is left.")
+    ] = None,
+    version_change: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SECONDS=NAME",
+            help="From then on another version of the model is served; repeatable.",
+        ),
+    ] = None,
     api_key_env: Annotated[
         str, typer.Option(help="Variable that holds the key which requests must carry.")
     ] = "",
@@ -58,13 +82,52 @@ def simulate(
         "latency_s": latency_ms / 1000,
         "rpm": rpm,
         "concurrency": concurrency,
-        "error_rate": error_rate,
+        **_errors(error_rate, _pairs("--fault", "KIND=RATE", fault)),
+        "window_s": window_s,
+        "credit": credit,
+        "version_changes": _versions(_pairs("--version-change", "SECONDS=NAME", version_change)),
         "malformed_verdict_rate": malformed_verdict_rate,
         "refusal_rate": refusal_rate,
         "truncation_rate": truncation_rate,
     }
     options = sim_options(values, where="alignsweep simulate")
     _serve(options, _cast(seed, benchmark or ["mini"]), port, _key(api_key_env))
+
+
+def _errors(rate: float, faults: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """The rate of all errors, and what they are. Raises ConfigError."""
+    if not faults:
+        return {"error_rate": rate}
+    if rate:
+        raise ConfigError("--error-rate and --fault contradict each other", how="leave one out")
+    shares = {kind: _number("--fault", share) for kind, share in faults}
+    if len(shares) < len(faults):
+        raise ConfigError("one kind of error is named twice", where="--fault")
+    if sum(shares.values()) > 1:
+        raise ConfigError("these shares are more than all requests", where="--fault")
+    return {"error_rate": sum(shares.values()), "faults": shares}
+
+
+def _versions(changes: Sequence[tuple[str, str]]) -> list[list[Any]]:
+    return [[_number("--version-change", at_s), name] for at_s, name in changes]
+
+
+def _pairs(flag: str, form: str, given: Sequence[str] | None) -> list[tuple[str, str]]:
+    """What stands on both sides of `=`. Raises ConfigError."""
+    found = []
+    for text in given or ():
+        left, equals, right = text.partition("=")
+        if not (left and equals and right):
+            raise ConfigError(f"`{printable(text, 80)}` is not {form}", where=flag)
+        found.append((left, right))
+    return found
+
+
+def _number(flag: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"`{printable(text, 80)}` is no number", where=flag) from None
 
 
 def _cast(seed: int, names: Sequence[str]) -> Cast:
@@ -80,8 +143,6 @@ def _cast(seed: int, names: Sequence[str]) -> Cast:
 def _key(variable: str) -> str:
     """The key in that variable; empty: no key is asked for."""
     import os
-
-    from data.errors import ConfigError
 
     if not variable:
         return ""
