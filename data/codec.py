@@ -247,12 +247,19 @@ def _known_keys(kind: Any, place: str) -> list[str]:
     info: Any = msgspec.inspect.type_info(kind)
     for part in re.findall(r"[^.\[\]]+|\[[^\]]*\]", place):
         info = _step(info, part)
-    return [f.encode_name for f in getattr(info, "fields", ())]
+    return [f.encode_name for f in getattr(_table_of(info), "fields", ())]
 
 
 def _step(info: Any, part: str) -> Any:
-    while isinstance(info, msgspec.inspect.UnionType):
-        info = next(t for t in info.types if not isinstance(t, msgspec.inspect.NoneType))
+    info = _table_of(info)
     if part.startswith("["):
         return getattr(info, "item_type", None) or getattr(info, "value_type", info)
     return next((f.type for f in getattr(info, "fields", ()) if f.encode_name == part), info)
+
+
+def _table_of(info: Any) -> Any:
+    """Of the types that a key may have, the one that has keys (or items) itself."""
+    if not isinstance(info, msgspec.inspect.UnionType):
+        return info
+    plain = (msgspec.inspect.NoneType, msgspec.inspect.IntType, msgspec.inspect.StrType)
+    return next((t for t in info.types if not isinstance(t, plain)), info)

@@ -183,6 +183,8 @@ class Outer(Table, frozen=True):
     name: str
     inner: list[Inner] = []
     by_name: dict[str, Inner] = {}
+    maybe: Inner | None = None
+    amount: Inner | int | None = None
 
 
 @pytest.mark.parametrize(
@@ -191,7 +193,7 @@ class Outer(Table, frozen=True):
         ({"name": 1}, "f: name: Expected `str`, got `int`"),
         ({}, "f: `name` is missing"),
         ({"nmae": "x"}, "f: unknown key `nmae`\n  did you mean `name`?"),
-        ({"name": "x", "zzz": 1}, "f: unknown key `zzz`\n  known here: by_name, inner, name"),
+        ({"name": "x", "zzz": 1}, "f: unknown key `zzz`\n  known here: amount, by_name, inner, maybe"),
         (
             {"name": "x", "inner": [{"count": True}]},
             "f: inner[0].count: Expected `int`, got `bool`",
@@ -204,6 +206,14 @@ class Outer(Table, frozen=True):
         (
             {"name": "x", "by_name": {"k": {"count": 1, "ration": 2}}},
             "f: unknown key `ration` in [by_name[...]]\n  did you mean `ratio`?",
+        ),
+        (
+            {"name": "x", "maybe": {"cuont": 1}},
+            "f: unknown key `cuont` in [maybe]\n  did you mean `count`?",
+        ),
+        (
+            {"name": "x", "amount": {"zzz": 1}},
+            "f: unknown key `zzz` in [amount]\n  known here: count, ratio",
         ),
         ({"name": "x", "\x1b[2J": 1}, "f: unknown key `\\x1b[2J`"),
     ],
