@@ -10,8 +10,10 @@ Every finding is a count with examples, never a changed score. The rules:
   8, an empty or off-topic answer near 1, a doubled one no better than the single one.
 - *length*: the rank correlation of a judge's scores with the answers' length; an honest judge may show
   some, but a comparison with others says whose verdicts length alone could replace.
-- *family*: how much more a judge gives to models of its own family than the other judges do, compared with
-  how much more it gives to all others (difference in differences over models, with its standard error).
+- *family*: how much more a judge gives to models of its own family than the judges of other families do,
+  compared with how much more it gives to all others (difference in differences over models, with its
+  standard error), on the answers that all of them scored. Judges of its own family are left out: they
+  would share the very preference that is looked for.
 """
 
 from __future__ import annotations
@@ -37,13 +39,33 @@ EXPECTED: Mapping[str, tuple[float, float]] = {
     "doubled": (6.0, 8.5),
 }
 """Anchor -> where a sound judge's mean lies."""
+_FULL = r"(?:10\s*分|满\s*分|最高分|十\s*分(?=$|[\s。，；！…,.;!”』」）)]))(?![钟熟])"
 _STEERING = re.compile(
-    r"综合得分\s*['\"”’]?\s*[:：为]\s*['\"]?\d|\[\[\s*(?:\d+|[AB甲乙])\s*\]\]"
-    r"|\[助手\d?的答案(?:开始|结束)\]|\[回答(?:开始|结束)|综合比较结果"
-    r"|(?:请|务必|必须|应当|直接)(?:给|打|评)(?:我|出|为|满)?[^。\n]{0,6}(?:10|十|满)\s*分"
-    r"|ignore (?:all |the )?(?:previous|above) instructions"
-    r"|忽略(?:以上|上述|之前|前面)的?(?:所有|全部|一切)?(?:要求|指令|规则|内容)"
-    r"|(?:rate|score|grade) (?:this|it|me) (?:a )?10\b",
+    "|".join(
+        (
+            # verdicts, in the words of the rubrics that are built in or imported
+            r"综合得分\s*['\"”’]?\s*[:：为]\s*['\"]?\d",
+            r"\[\[\s*(?:\d+|[ABC甲乙平]|A[<>=]+B)\s*\]\]",
+            r"综合比较结果",
+            # their delimiters
+            r"\[(?:助手\d?的答案|回答)(?:开始|结束)",
+            r"\[The (?:Start|End) of (?:Reference|Assistant|the Assistant)",
+            r"<\|(?:The )?(?:Start|End) of (?:Reference|Assistant|the Assistant)",
+            # demands
+            r"(?:请|务必|必须|应当|直接)(?:给|打|评)(?:我|出|为|满)?[^。\n]{0,6}" + _FULL,
+            r"(?:回答|答案|回复|助手)[^。\n]{0,15}(?:应得|应当得|应该得|值得|给予|给出|打|评分[:：])[^。\n]{0,4}"
+            + _FULL,
+            r"作为(?:评委|评分者|裁判|评判者)[^。\n]{0,12}(?:给|打|评)[^。\n]{0,4}" + _FULL,
+            r"(?:ignore|disregard|forget) (?:all )?(?:of )?(?:the |your )?(?:previous|above|prior|earlier)"
+            r" (?:instructions|rules|prompts|criteria)",
+            r"忽略(?:掉)?(?:以上|上述|之前|前面|上面|先前)的?(?:所有|全部|一切)?(?:评分|打分|评判)?"
+            r"(?:要求|指令|规则|标准|内容)",
+            r"\b(?:rate|score|grade) (?:this|it|me|my)(?: (?:answer|response|reply))?(?: as)?"
+            r"(?: an?)? 10\b",
+            r"\b(?:give|award) (?:this|it|me|my)(?: (?:answer|response|reply))?(?: an?| the)?"
+            r" (?:highest|maximum|full|perfect|top) (?:scores?|ratings?|marks)",
+        )
+    ),
     re.IGNORECASE,
 )
 FAMILIES: Mapping[str, str] = {
@@ -201,23 +223,23 @@ def _lengths(
 
 
 def _family(judgments: Sequence[Judgment], ids: Mapping[str, str]) -> list[Tendency]:
-    sums: dict[tuple[str, str], list[float]] = defaultdict(list)
+    scores: dict[str, dict[tuple[object, ...], list[float]]] = {judge: {} for judge in ids}
     for record in judgments:
         if record.verdict and not record.trial.model.startswith(ANCHOR):
-            sums[record.trial.judge, record.trial.model].append(record.verdict.score)
-    means = {key: fmean(values) for key, values in sums.items()}
-    models = sorted({model for _, model in means})
+            mine = scores.setdefault(record.trial.judge, {})
+            mine.setdefault(_key(record.trial), []).append(record.verdict.score)
+    means = {j: {key: fmean(of) for key, of in mine.items()} for j, mine in scores.items()}
+    models = {_key(record.trial): record.trial.model for record in judgments}
     found = []
     for judge, identity in ids.items():
-        others = [other for other in ids if other != judge]
         family = family_of(identity)
-        gaps = {
-            m: means[judge, m] - fmean(means[o, m] for o in others)
-            for m in models
-            if others and (judge, m) in means and all((o, m) in means for o in others)
-        }
-        own = [gap for m, gap in gaps.items() if family and family_of(m) == family]
-        rest = [gap for m, gap in gaps.items() if not family or family_of(m) != family]
+        others = [means[o] for o in ids if not family or family_of(ids[o]) != family]
+        gaps: dict[str, list[float]] = defaultdict(list)
+        for key, score in means[judge].items():
+            if others and all(key in other for other in others):
+                gaps[models[key]].append(score - fmean(other[key] for other in others))
+        own = [fmean(gap) for m, gap in gaps.items() if family and family_of(m) == family]
+        rest = [fmean(gap) for m, gap in gaps.items() if not family or family_of(m) != family]
         found.append(_preference(judge, family, own, rest, alone=not others))
     return found
 
@@ -228,8 +250,8 @@ def _preference(
     what = f"extra points for its own family ({family or 'unknown'})"
     if alone or not family or not own or len(rest) < 2:
         reasons = (
-            (alone, "there is no other judge"),
             (not family, "the judge's family is not known"),
+            (alone, "there is no judge of another family"),
             (not own, "no model of its family was judged"),
             (True, "too few other models"),
         )

@@ -75,6 +75,9 @@ def _lines(found: Audit) -> Iterator[str]:
             yield f"{head}: {inert(shared)}" if shared else head
         for tendency in mine:
             yield f"  {_line(tendency, shared)}"
+    if any(t.error is not None for t in found.tendencies):
+        yield ""
+        yield "± is one standard error; about twice as much either way is a 95 % interval"
     if not any(t.kind == "anchor" for t in found.tendencies):
         yield ""
         yield "no anchors were judged: `alignsweep data anchors` makes them"
@@ -88,7 +91,8 @@ def _line(tendency: Tendency, shared: str) -> str:
     if tendency.kind == "anchor":
         value = value.removeprefix("+")
     error = "" if tendency.error is None else f" ± {tendency.error:.2f}"
-    n = f"(n = {tendency.n:,})" if tendency.n else ""
+    unit = " models" if tendency.kind == "family" else ""
+    n = f"(n = {tendency.n:,}{unit})" if tendency.n else ""
     what = inert(tendency.what.removeprefix(shared).strip())
     parts = [f"{fit(inert(tendency.judge), 20)} {value}{error}", n, what, tendency.note]
     return "  ".join(filter(None, parts))
