@@ -253,7 +253,9 @@ def test_the_plots_tell_the_numbers_of_the_scores(folder: Path, dossier: Dossier
 
 def test_intervals_are_the_same_wherever_they_stand(folder: Path, dossier: Dossier) -> None:
     """Bounds and rank ranges: the page's index, CSV, the workbook and Markdown."""
-    sure = intervals(dossier.scores, dossier.run.benchmark)
+    pointwise = {table.judge for table in dossier.scores.tables}
+    every = intervals(dossier.scores, dossier.run.benchmark)
+    sure = {key: found for key, found in every.items() if key[0] in pointwise}
     assert len(sure) == 6, "the thin model has none"
     report(folder, "html")
     page = (folder / "runs" / "r" / "report" / "report.html").read_text("utf-8")
@@ -295,6 +297,12 @@ def test_wins_are_the_same_wherever_they_stand(folder: Path, dossier: Dossier) -
     (told,) = json.loads(report(folder, "json"))["duels"]
     in_json = {r["model"]: tuple(r[k] for k in kinds) for r in told["rows"]}
     assert in_csv == in_json == expected
+    wins = intervals(dossier.scores, dossier.run.benchmark)
+    shown = {model: wins["pair judge", model] for model in expected}
+    report(folder, "html")
+    page = (folder / "runs" / "r" / "report" / "report.html").read_text("utf-8")
+    for interval in shown.values():
+        assert f">{interval.low:.1f}–{interval.high:.1f}</td>" in page
     document = report(folder, "md").split("## pair judge")[1]
     for model, counts in expected.items():
         assert re.search(rf"\| {model} .*" + r" \| +".join(map(str, counts)), document), model
@@ -310,7 +318,8 @@ def test_a_run_leaves_its_table_in_three_formats_by_itself(program: Program) -> 
     ended = program.run("run", "s.toml", "--progress", "none")
     assert ended.code == 0, ended
     left = program.folder / "runs" / "s" / "report"
-    assert {p.name for p in left.iterdir()} == {"report.html", "leaderboard.md", "leaderboard.csv"}
+    tables = {"report.html", "leaderboard.md", "leaderboard.csv"}
+    assert {p.name for p in left.iterdir()} == tables | {"manifest.json"}
     document = (left / "leaderboard.md").read_text("utf-8")
     for said in ("95 % CI", "## Run", "sweep digest: ", "(simulated)"):
         assert said in document

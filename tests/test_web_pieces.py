@@ -22,10 +22,11 @@ from engine.judge_pairs import judge_pairs, kendall, midranks, pearson
 from engine.plan import State
 from engine.reports.files import write_whole
 from engine.reports.table import sheets
+from engine.reports.uncertainty import Interval
 from engine.reports.web.axis import LEAST, TICKS, axis_for, heat, tick_text
 from engine.reports.web.index import script_safe
 from engine.reports.web.markup import tag, text
-from engine.reports.web.notes import chinese
+from engine.reports.web.notes import chinese, told_apart
 from engine.reports.web.page import render
 from tests.conftest import Program
 from tests.hostile import HOSTILE
@@ -208,6 +209,30 @@ def test_every_remark_of_the_tables_has_its_chinese(tmp_path: Path) -> None:
     for note in notes:
         assert chinese(note) != note, note
         assert not re.search(r"[a-z]{6,} [a-z]{4,}", chinese(note)), chinese(note)
+
+
+def test_a_baseline_is_explained_in_chinese() -> None:
+    """The one remark that only a sweep with a baseline has."""
+    said = chinese("gpt-4 is the baseline: 50 by definition; its games are all of them.")
+    assert said.startswith("gpt-4 为基准")
+
+
+@pytest.mark.parametrize(
+    ("told", "english", "other"),
+    [
+        ([True, False, None], "(5 %, Holm): 1 from 2; no others.", "：1 与 2；其余分不开。"),
+        ([True, True, None], "(5 %, Holm): 1 from 2, 2 from 3.", "：1 与 2、2 与 3。"),
+        ([False, False, None], "(5 %, Holm): none.", "：无。"),
+    ],
+)
+def test_the_page_says_which_neighbours_are_told_apart(
+    told: list[bool | None], english: str, other: str
+) -> None:
+    """Intervals of scores cannot say it: they may overlap and the models still differ."""
+    shown = str(told_apart([Interval(told_from_next=one) for one in told]))
+    assert english in shown
+    assert other in shown
+    assert told_apart([Interval()]) is None
 
 
 # --- two judges --------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ class Interval(Struct, frozen=True, kw_only=True):
     rank_low: int | None = None
     """The best rank that the data allow, 1 or more."""
     rank_high: int | None = None
+    told_from_next: bool | None = None
+    """Whether it is told apart from the next model (5 %, Holm over all pairs); the last has no next."""
 
 
 Intervals = Mapping[tuple[str, str], Interval]
@@ -52,12 +54,14 @@ def intervals(scores: Scores, benchmark: Benchmark) -> Intervals:
     found: dict[tuple[str, str], Interval] = {}
     for grid in grids(scores, benchmark):
         [ranking] = rankings(grid, [grid.total])
-        for standing in ranking.standings:
+        told = [*(pair.told_apart for pair in ranking.neighbours), None]
+        for standing, apart in zip(ranking.standings, told, strict=False):
             found[grid.judge, standing.model] = Interval(
                 low=standing.estimate.low,
                 high=standing.estimate.high,
                 rank_low=standing.rank_low,
                 rank_high=standing.rank_high,
+                told_from_next=apart,
             )
     return {**found, **win_intervals(scores, benchmark)}
 

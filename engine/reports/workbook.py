@@ -41,7 +41,7 @@ def write(dossier: Dossier, path: Path, *, partial: bool = False) -> Path:
         _dimensions(book.page("Dimensions"), sheets(dossier.scores))
         _judges(book.page("Judges"), dossier)
         if dossier.scores.duels:
-            _comparisons(book.page("Comparisons"), dossier)
+            _comparisons(book.page("Comparisons"), dossier, sure)
         answers, judgments = book.page("Answers"), book.page("Judgments")
         _records(answers, judgments, dossier)
         _failures(book.page("Failures"), dossier)
@@ -163,16 +163,17 @@ def _judges(page: Page, dossier: Dossier) -> None:
     page.finish(10)
 
 
-def _comparisons(page: Page, dossier: Dossier) -> None:
+def _comparisons(page: Page, dossier: Dossier, sure: Intervals) -> None:
     names = ["judge", "baseline", "model", "win rate, ties half", "win rate, decided"]
-    names += ["wins", "ties", "losses", "inconsistent", "missing"]
-    page.head(names, [22, 22, 26, *[12] * 7])
+    names += ["wins", "ties", "losses", "inconsistent", "missing", "95 % low", "95 % high"]
+    page.head(names, [22, 22, 26, *[12] * 9])
     for table in dossier.scores.duels:
         for row in table.rows:
             rates = [row.adjusted, row.win_rate, row.wins, row.ties, row.losses]
-            page.row(
-                [table.judge, table.baseline, row.model, *rates, row.inconsistent, row.missing]
-            )
+            games = [*rates, row.inconsistent, row.missing]
+            interval = sure.get((table.judge, row.model), Interval())
+            bounds = [None if b is None else b / 100 for b in (interval.low, interval.high)]
+            page.row([table.judge, table.baseline, row.model, *games, *bounds])
     page.finish(len(names))
 
 

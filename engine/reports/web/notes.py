@@ -6,10 +6,11 @@ A sentence that is not known here stays as it is.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from engine import figures
 from engine.reports.table import Sheet
+from engine.reports.uncertainty import Interval
 from engine.reports.web.markup import Markup, tag
 
 _SENTENCES = (
@@ -35,6 +36,10 @@ _SENTENCES = (
     (
         r"Records of other questions, models or judges: (.*)\.",
         r"属于其他题目、模型或评委的记录：\1。",
+    ),
+    (
+        r"(.+?) is the baseline: 50 by definition; its games are all of them\.",
+        r"\1 为基准：按定义为 50；所列为它的全部比较。",
     ),
     (r"win %: .*", "胜率：平局，以及交换位置后结果相反的比较，各计半胜。"),
     (r"Same winner in both positions: (.*)\.", r"两种出示顺序下胜者相同：\1。"),
@@ -84,6 +89,23 @@ def _heed(sheet: Sheet) -> Iterator[tuple[str, str]]:
         shown = ", ".join(ties)
         verb = "is a tie" if len(ties) == 1 else "are ties"
         yield f"{shown} {verb}", f"{shown} 名并列"
+
+
+def told_apart(found: Sequence[Interval]) -> Markup | None:
+    """Does rank 4 beat rank 5? `found`: what is known of the ranked models, best first."""
+    if all(one.told_from_next is None for one in found):
+        return None
+    pairs = [(n, n + 1) for n, one in enumerate(found, start=1) if one.told_from_next]
+    english = ", ".join(f"{a} from {b}" for a, b in pairs) or "none"
+    other = "、".join(f"{a} 与 {b}" for a, b in pairs) or "无"
+    rest = len(pairs) < len(found) - 1
+    english = (
+        f"Neighbours told apart (5 %, Holm): {english}{'; no others' if pairs and rest else ''}."
+    )
+    other = (
+        f"分得开的相邻名次（5 %，Holm 校正）：{other}{'；其余分不开' if pairs and rest else ''}。"
+    )
+    return tag("p", english, class_="dim told", data_en=english, data_zh=other)
 
 
 def note(sentence: str) -> Markup:

@@ -26,7 +26,7 @@ from engine.reports.web.board import Board, leaderboard
 from engine.reports.web.facts import run_facts
 from engine.reports.web.index import index, script_safe
 from engine.reports.web.markup import Markup, join, tag
-from engine.reports.web.notes import heed, note
+from engine.reports.web.notes import heed, note, told_apart
 from engine.reports.web.sections import dimensions, duel, judge_pair
 from engine.reports.web.words import label, words
 
@@ -142,8 +142,10 @@ def _lead(board: Board) -> Markup:
             class_="legend",
         )
         notes = tag("ul", *(note(n) for n in sheet.notes), class_="notes") if sheet.notes else None
+        known = [i for i in (board.interval(sheet, e) for e in sheet.entries) if i.rank_low]
+        above = (heed(sheet), told_apart(known))
         parts.append(
-            _of_judge(number, sheet.judge, heed(sheet), leaderboard(board, number), legend, notes)
+            _of_judge(number, sheet.judge, *above, leaderboard(board, number), legend, notes)
         )
     return join(*parts)
 
@@ -168,7 +170,8 @@ def _judges(board: Board) -> Markup:
 
 def _duels(board: Board) -> Markup:
     scores = board.dossier.scores
-    return join(*(duel(s, t) for s, t in zip(duel_sheets(scores), scores.duels, strict=True)))
+    shown = duel_sheets(scores, board.intervals)
+    return join(*(duel(s, t) for s, t in zip(shown, scores.duels, strict=True)))
 
 
 def _of_judge(number: int, name: str, *children: Markup | None) -> Markup:

@@ -140,9 +140,11 @@ def _bar(share: float, width: int = 160) -> Markup:
 def duel(sheet: DuelSheet, found: DuelTable) -> Markup:
     """One pairwise judge's table: wins, ties and losses as one bar, then as figures."""
     cells = [head(key, "name" if key == "model" else "num") for key in _DUEL_KEYS]
+    if sheet.intervals:
+        cells.insert(3, head("interval"))
     cells += [head("decided_rate"), head("wins_ties_losses", "name")]
     rows = []
-    for row, counts in zip(sheet.rows, found.rows, strict=True):
+    for row, counts in zip(sheet.with_intervals()[1], found.rows, strict=True):
         rank, model, *rest = row
         line = [tag("td", rank.replace("-", "–"), class_="num rank")]
         line.append(tag("th", model, scope="row", class_="name"))
