@@ -12,13 +12,15 @@ middle. A line that cannot be read before that offset is damage, and is refused 
 a whole line that says nothing we know: no crash makes one, a later version does.
 
 Failing. A short write is cut back and stops the run. A failed fdatasync stops the run and is never
-tried again: the kernel has already forgotten the pages.
+tried again: the kernel has already forgotten the pages. So reopening writes what no Synced line proves
+durable once more, byte for byte, before it syncs.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import fcntl
 import os
 import socket
@@ -111,6 +113,8 @@ def _skipping(kinds: Collection[str]) -> Callable[[bytes], bool] | None:
 
 def _opened(path: Path) -> BinaryIO:
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe holds us for ever
+            raise DataError("not a regular file", path=str(path))
         return path.open("rb", buffering=1 << 20)
     except OSError as error:
         raise DataError(error.strerror or str(error), path=str(path)) from None
@@ -140,12 +144,17 @@ class RunLock:
 
     def __init__(self, folder: Path) -> None:
         path = folder / "lock"
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW  # else it overwrote anything
         try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fd = os.open(path, flags, 0o600)
+        except OSError as error:
+            raise StorageError(f"cannot lock {path}: {error.strerror}") from None
+        try:
             self._take(folder)
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
         except OSError as error:
+            os.close(self._fd)
             raise StorageError(f"cannot lock {path}: {error.strerror}") from None
 
     def close(self) -> None:
@@ -199,34 +208,54 @@ class Journal(Generic[Told]):
     ) -> Journal[Told]:
         """A new file that appears with its header whole and durable, or not at all."""
         unborn = path.with_suffix(".new")
-        flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         try:
+            unborn.unlink(missing_ok=True)
             fd = os.open(unborn, flags, 0o600)
+        except OSError as error:
+            raise StorageError(f"cannot start {path}: {error.strerror}") from None
+        try:
             journal = cls(path, fd, 0, offload, tell)
             journal._write(seal(header))
             _fdatasync(fd)
             unborn.rename(path)
-            folder = os.open(path.parent, os.O_RDONLY)
-            os.fsync(folder)
-            os.close(folder)
-        except OSError as error:
-            raise StorageError(f"cannot start {path}: {error.strerror}") from None
+            sync_folder(path.parent)
+        except (OSError, StorageError) as error:
+            os.close(fd)
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise StorageError(f"cannot start {path}: {reason}") from None
         return journal
 
     @classmethod
     def reopen(
-        cls, path: Path, size: int, offload: Offload, tell: Callable[[Told], Any]
+        cls,
+        path: Path,
+        size: int,
+        offload: Offload,
+        tell: Callable[[Told], Any],
+        *,
+        durable: int = 0,
     ) -> Journal[Told]:
-        """An existing file, cut to its first `size` bytes if it is longer (see `survey`)."""
+        """An existing file, cut to its first `size` bytes if it is longer (see `survey`).
+
+        `durable` of them are proven to be on the disk; the others are written there once more.
+        """
         try:
             fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-            if os.fstat(fd).st_size > size:
-                os.ftruncate(fd, size)
-            _fdatasync(fd)
         except OSError as error:
             raise StorageError(f"cannot open {path}: {error.strerror}") from None
-        journal = cls(path, fd, size, offload, tell)
-        journal._write(seal(Synced(size)))
+        try:
+            if os.fstat(fd).st_size > size:
+                os.ftruncate(fd, size)
+            _write_again(path, durable, size)
+            _fdatasync(fd)
+            journal = cls(path, fd, size, offload, tell)
+            journal._write(seal(Synced(size)))
+        except (OSError, StorageError) as error:
+            os.close(fd)
+            if isinstance(error, StorageError):
+                raise
+            raise StorageError(f"cannot open {path}: {error.strerror}") from None
         return journal
 
     def append(self, record: Record, *, told: Told | None = None) -> Place:
@@ -350,7 +379,37 @@ class Journal(Generic[Told]):
             raise StorageError(self._broken)
 
 
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable. Raises OSError."""
+    fd = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that has nothing to sync there
+            raise
+    finally:
+        os.close(fd)
+
+
 # --- reopening ---------------------------------------------------------------------------------
+
+
+def _write_again(path: Path, start: int, end: int) -> None:
+    """The same bytes once more, so that the next fdatasync really writes them.
+
+    After one that failed, the kernel takes their pages for clean and would say yes to nothing. Whoever
+    is killed on the way has changed nothing. (Not through the journal's own descriptor: it appends.)
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        while start < end:
+            data = os.pread(fd, min(end - start, 1 << 20), start)
+            written = os.pwrite(fd, data, start)
+            if not written:
+                raise OSError(errno.EIO, "the file became shorter")
+            start += written
+    finally:
+        os.close(fd)
 
 
 class Survey(Struct, frozen=True):
@@ -361,6 +420,8 @@ class Survey(Struct, frozen=True):
     """Bytes to keep."""
     torn: Tail | None
     """What will be cut away, if anything."""
+    durable: int = 0
+    """Bytes that a Synced line proves to be on the disk."""
 
 
 def survey(
@@ -423,7 +484,7 @@ def replay(
             "an empty journal", path=str(path), how="remove the folder and start again"
         )
     if bad is None:
-        return Survey(header, size, None)
+        return Survey(header, size, None, durable)
     if bad.offset < durable:
         raise JournalDamaged(
             f"this line (byte {bad.offset}) was durable and can no longer be read",
@@ -431,4 +492,4 @@ def replay(
             line=bad_line,
             how="`alignsweep repair RUN` keeps all that is whole; nothing was changed",
         )
-    return Survey(header, bad.offset, Tail(bad.offset, size - bad.offset))
+    return Survey(header, bad.offset, Tail(bad.offset, size - bad.offset), durable)

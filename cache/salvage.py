@@ -12,7 +12,7 @@ from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
-from cache.journal import scan, seal, survey
+from cache.journal import scan, seal, survey, sync_folder
 from data.errors import JournalDamaged, StorageError
 from data.schema import Header, Struct, Synced
 
@@ -73,12 +73,13 @@ def _mended(path: Path) -> Salvage:
         os.fsync(new.fileno())
     os.link(path, original)
     draft.replace(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
     return Salvage(kept, tuple(lost), original)
 
 
 def _private(path: Path) -> BinaryIO:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+    path.unlink(missing_ok=True)  # of a start or a repair that was cut short
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
     return os.fdopen(os.open(path, flags, 0o600), "wb")
 
 
@@ -86,11 +87,3 @@ def _free_name(path: Path) -> Path:
     """`journal.damaged-1.jsonl`, or the next number that is free."""
     names = (path.with_name(f"{path.stem}.damaged-{n}{path.suffix}") for n in count(1))
     return next(name for name in names if not name.exists())
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

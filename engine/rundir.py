@@ -19,7 +19,17 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from cache.journal import FORMAT, Decode, Journal, Place, RunLock, intact, replay, survey
+from cache.journal import (
+    FORMAT,
+    Decode,
+    Journal,
+    Place,
+    RunLock,
+    intact,
+    replay,
+    survey,
+    sync_folder,
+)
 from cache.offload import Offload
 from data.codec import Undecodable, decode_as, decode_record, encode, read_bytes, sha256
 from data.errors import ConfigError, DataError, JournalMismatch, StorageError
@@ -175,7 +185,7 @@ def _resume(
     found = survey(path, visit, decode=decode_outline)
     difference = compare(latest[0], loaded.sweep)
     _refuse_mismatch(difference, path, loaded)
-    journal: Journal[Event] = Journal.reopen(path, found.size, offload, tell)
+    journal: Journal[Event] = Journal.reopen(path, found.size, offload, tell, durable=found.durable)
     opened = Opened(folder, lock, journal, plan, ledger)
     spent.close()
     recent.accounts(loaded.sweep)
@@ -297,6 +307,8 @@ def records(
 
 
 def _decoded(path: Path, kind: Any) -> Any:
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a pipe holds us for ever
+        raise DataError("not a regular file", path=str(path))
     try:
         return decode_as(read_bytes(path), kind)
     except Undecodable as error:
@@ -312,7 +324,10 @@ def _make_private(folder: Path) -> None:
     A folder that was there keeps its mode (it may be anybody's); the files in it are private anyway.
     """
     try:
+        made = [p for p in (folder, *folder.parents) if not p.exists()]
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for new in made:  # else a power cut could take the whole run by its name
+            sync_folder(new.parent)
     except OSError as error:
         raise ConfigError(
             f"cannot make the run folder {folder}: {error.strerror}",
@@ -321,14 +336,16 @@ def _make_private(folder: Path) -> None:
 
 
 def _write_private(path: Path, data: bytes) -> None:
-    """The whole file or none of it."""
+    """The whole file or none of it, durable under its name."""
     unborn = path.with_suffix(path.suffix + ".new")
     try:
-        fd = os.open(unborn, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        unborn.unlink(missing_ok=True)
+        fd = os.open(unborn, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(fd)
         unborn.rename(path)
+        sync_folder(path.parent)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}") from None
