@@ -22,6 +22,7 @@ import aiohttp
 from data.errors import ConfigError, TransportError
 from data.text import printable
 from providers.deadline import Deadline, Deadlines
+from providers.habits import Habits
 from providers.wire import Endpoint, HttpReply, HttpRequest
 
 MAX_BODY = 16 * 1024 * 1024
@@ -65,14 +66,12 @@ class AiohttpTransport:
 
     def __init__(self, connections: int, counts: Connections | None = None) -> None:
         """`counts`: where to count connections; nobody counts them else."""
-        self._session = aiohttp.ClientSession(
-            trace_configs=[counts.trace()] if counts else None,
-            connector=aiohttp.TCPConnector(limit=connections, ttl_dns_cache=300),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            raise_for_status=False,
-            headers=BASE_HEADERS,
-        )
+        self._session = _session(connections, counts)
+        self._closing = _session(connections, counts, force_close=True)
+        """For streams whose connections end with them."""
+        self._watched = _session(connections, counts)
+        """For the one stream to each server that shows whether it keeps connections."""
+        self._habits = Habits()
         self._deadlines: dict[float, Deadlines] = {}
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
         self._trusts: dict[str, ssl.SSLContext] = {}
@@ -92,13 +91,48 @@ class AiohttpTransport:
         self, request: HttpRequest, endpoint: Endpoint, started: float
     ) -> HttpReply:
         """One request and its reply; `started` is when times are counted from."""
+        if not request.streams or not endpoint.base_url.startswith("http:"):
+            return await self._post(self._session, request, endpoint, started)
+        server = f"{endpoint.base_url} {endpoint.proxy}"
+        manner = self._habits.next(server)
+        if manner == "close":
+            return await self._post(self._closing, request, endpoint, started)
+        if manner == "watch":
+            return await self._watch(server, request, endpoint, started)
+        try:
+            return await self._post(self._session, request, endpoint, started)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+            self._habits.dropped(server)
+            raise
+
+    async def _watch(
+        self, server: str, request: HttpRequest, endpoint: Endpoint, started: float
+    ) -> HttpReply:
+        """A first stream, on a connection of its own."""
+        lines: list[asyncio.BaseTransport] = []
+        try:
+            reply = await self._post(self._watched, request, endpoint, started, lines=lines)
+        except BaseException:  # then it was closed by us, which says nothing of the server
+            self._habits.unclear(server)
+            raise
+        if lines:
+            self._habits.ended(server, lines[0])
+        else:
+            self._habits.unclear(server)
+        return reply
+
+    async def _post(
+        self,
+        session: aiohttp.ClientSession,
+        request: HttpRequest,
+        endpoint: Endpoint,
+        started: float,
+        lines: list[asyncio.BaseTransport] | None = None,
+    ) -> HttpReply:
+        """`lines`: where to put the connection of a stream that began."""
         clock = asyncio.get_running_loop().time
         headers = {**endpoint.headers, **request.headers} if request.headers else endpoint.headers
-        if request.streams and endpoint.base_url.startswith("http:"):
-            # llama.cpp closes its connection after a stream and does not say so: the next request on
-            # it would be lost. Without TLS a new connection costs next to nothing.
-            headers = {**headers, "Connection": "close"}
-        async with self._session.post(
+        async with session.post(
             endpoint.base_url + request.path,
             data=request.body,
             headers=headers,
@@ -109,6 +143,9 @@ class AiohttpTransport:
         ) as response:
             told = _lowered(response.headers)
             streams = "event-stream" in told.get("content-type", "").lower()
+            connection = response.connection
+            if lines is not None and streams and connection and connection.transport:
+                lines.append(connection.transport)
             marks = Marks(clock, started) if streams else None
             body = await _read(response, told, MAX_STREAM if streams else MAX_BODY, marks)
             noted = marks.noted if marks and not _encoding(told) else ()
@@ -136,7 +173,8 @@ class AiohttpTransport:
             raise TransportError(_told(error)) from None
 
     async def aclose(self) -> None:
-        await self._session.close()
+        for session in (self._session, self._closing, self._watched):
+            await session.close()
 
     def _trust(self, ca_file: str) -> ssl.SSLContext | bool:
         """Whose certificates are believed. Raises OSError for a file that cannot be read."""
@@ -158,6 +196,21 @@ class AiohttpTransport:
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=min(CONNECT_S, total_s))
             self._timeouts[total_s] = timeout
         return timeout
+
+
+def _session(
+    connections: int, counts: Connections | None, *, force_close: bool = False
+) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        trace_configs=[counts.trace()] if counts else None,
+        connector=aiohttp.TCPConnector(
+            limit=connections, ttl_dns_cache=300, force_close=force_close
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        raise_for_status=False,
+        headers=BASE_HEADERS,
+    )
 
 
 def _refuse_unsafe(url: str) -> None:

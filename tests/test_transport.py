@@ -320,22 +320,75 @@ def test_a_connection_that_was_closed_meanwhile_costs_an_attempt() -> None:
     assert counts[-1] <= 3
 
 
-def test_a_connection_is_asked_to_be_closed_after_a_stream_without_tls() -> None:
-    """llama.cpp closes it without saying so, and the next request on it would be lost."""
+STREAM_ENDS = b"0\r\n\r\n"
+
+
+def stream(*, keep: bool) -> Play:
+    """An event stream in two pieces, after which the server keeps the connection or drops it unsaid."""
+    head = STREAM_HEAD.replace(b"Connection: close", b"Transfer-Encoding: chunked")
 
     async def play(seen: Seen, writer: asyncio.StreamWriter) -> bool:
-        writer.write(http(b"{}"))
+        writer.write(head)
         await writer.drain()
-        return True
+        await asyncio.sleep(0.02)
+        writer.write(b"6\r\ndata:\n\r\n" + STREAM_ENDS)
+        await writer.drain()
+        return keep and "connection: close" not in seen.head.lower()
 
-    async def main(streams: bool) -> bool:
+    return play
+
+
+async def streamed(server: Server, transport: AiohttpTransport) -> None:
+    endpoint = Endpoint(server.url, HEADERS, 5.0)
+    await transport.send(HttpRequest("/x", b"{}", streams=True), endpoint)
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_streams_share_connections_once_the_server_was_seen_to_keep_one(keep: bool) -> None:
+    """Only the first is left open, alone; meanwhile, and where it was dropped, each is asked to be closed."""
+
+    async def main() -> None:
+        async with hostile(stream(keep=keep)) as (server, transport):
+            transport._habits._watch_s = 0.1
+            for _ in range(3):
+                await streamed(server, transport)
+            asked = ["connection: close" in seen.head.lower() for seen in server.seen]
+            assert asked == [False, True, True]
+            assert server.connections == 3
+            await asyncio.sleep(0.2)
+            for _ in range(4):
+                await streamed(server, transport)
+            assert server.connections == (4 if keep else 7)
+            assert len(server.seen) == 7
+
+    asyncio.run(main())
+
+
+def test_a_server_that_drops_a_kept_connection_is_not_trusted_again() -> None:
+    """The request that was lost costs an attempt, and is not sent twice."""
+    replies = 0
+
+    async def play(seen: Seen, writer: asyncio.StreamWriter) -> bool:
+        nonlocal replies
+        replies += 1
+        if replies == 3:  # on the connection that was kept
+            writer.transport.abort()
+            return False
+        return await stream(keep=True)(seen, writer)
+
+    async def main() -> None:
         async with hostile(play) as (server, transport):
-            endpoint = Endpoint(server.url, HEADERS, 5.0)
-            await transport.send(HttpRequest("/x", b"{}", streams=streams), endpoint)
-            return "connection: close" in server.seen[0].head.lower()
+            transport._habits._watch_s = 0.05
+            await streamed(server, transport)
+            await asyncio.sleep(0.1)
+            await streamed(server, transport)
+            with pytest.raises(TransportError):
+                await streamed(server, transport)
+            assert len(server.seen) == 3
+            await streamed(server, transport)
+            assert "connection: close" in server.seen[-1].head.lower()
 
-    assert asyncio.run(main(streams=True))
-    assert not asyncio.run(main(streams=False))
+    asyncio.run(main())
 
 
 # --- bodies without measure --------------------------------------------------------------------
