@@ -21,7 +21,8 @@ from engine.streams import Options
 from providers.simulator import Simulator, sim_options
 from providers.virtual import new_loop
 from providers.wire import Transport
-from tests.day import DAY_S, EPOCH_S, HOUR_S, MEMORY, write_questions
+from tests.day import DAY_S, HOUR_S, MEMORY, write_questions
+from tests.promises import EPOCH_S
 from tests.weather import PASSING, Exchange, Sky, Spell, Terse
 
 RPM = 0.75

@@ -193,7 +193,10 @@ class Outer(Table, frozen=True):
         ({"name": 1}, "f: name: Expected `str`, got `int`"),
         ({}, "f: `name` is missing"),
         ({"nmae": "x"}, "f: unknown key `nmae`\n  did you mean `name`?"),
-        ({"name": "x", "zzz": 1}, "f: unknown key `zzz`\n  known here: amount, by_name, inner, maybe"),
+        (
+            {"name": "x", "zzz": 1},
+            "f: unknown key `zzz`\n  known here: amount, by_name, inner, maybe",
+        ),
         (
             {"name": "x", "inner": [{"count": True}]},
             "f: inner[0].count: Expected `int`, got `bool`",

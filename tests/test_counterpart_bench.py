@@ -80,7 +80,12 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Benched, di
     """One call at a time; what the benchmark measured, and what the server told of the same calls."""
     folder = tmp_path_factory.mktemp("bench")
     questions = [
-        {"question_id": n, "category": "长", "subcategory": "", "question": f"{n} " + "长话短说" * 1000}
+        {
+            "question_id": n,
+            "category": "长",
+            "subcategory": "",
+            "question": f"{n} " + "长话短说" * 1000,
+        }
         for n in range(CALLS + 8)
     ]
     lines = "\n".join(json.dumps(q, ensure_ascii=False) for q in questions)
