@@ -32,6 +32,7 @@ from engine.budget import Statistics
 from engine.client import Client
 from engine.config import Loaded
 from engine.control import control_socket
+from engine.descriptors import make_room
 from engine.events import Event, JudgePlanned, Listener, Noted, Planned, Progress, Stopped
 from engine.keys import endpoint_of
 from engine.plan import JUDGEABLE, Ledger, Plan, State
@@ -139,6 +140,8 @@ async def conduct(loaded: Loaded, options: Options, outside: Outside) -> Outcome
         return epoch + loop.time()
 
     check_keys(loaded, outside.env)
+    if not virtual:
+        make_room(loaded.sweep)
     purse = _purse(loaded, options, outside.now_s)
     async with AsyncExitStack() as stack:
         run = open_run(options.folder, loaded, offload=lane("journal"), tell=tell, wall=wall)

@@ -106,9 +106,9 @@ class Place:
             counted = Counted.unpack_from(memory)
         said = (self.folder / "said.txt").read_text(encoding="utf-8")
         assert "Traceback" not in said, said
-        operations, told, sent, resynced, done = counted
+        operations, told, sent, resynced, finished = counted
         code = os.waitstatus_to_exitcode(status)
-        return Life(code, operations, told, sent, resynced, done, said)
+        return Life(code, operations, told, sent, resynced, finished, said)
 
     def kinds(self, *commands: Sequence[str], until_sent: bool = False) -> tuple[Kind, ...]:
         """The kind of each operation of a life, or of its part before the first request."""

@@ -7,6 +7,7 @@ One run is written down call by call (two sessions, the second with one more jud
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import random
 import shutil
@@ -18,17 +19,17 @@ from pathlib import Path
 
 import pytest
 
-from cache.journal import replay
+from cache.journal import Journal, replay, survey
 from cache.offload import Inline
-from data.errors import AlignsweepError
-from data.schema import Answer, Judgment
+from data.errors import AlignsweepError, StorageError
+from data.schema import Answer, Header, Judgment, Response, Trial
 from engine.config import Loaded, load
 from engine.events import AnswerSaved, Event, JudgmentSaved
 from engine.rundir import open_run, read_run
 from engine.tally import Tally
 from tests.lives import MEMORY, RUN, SWEEP, ended
 from tests.power import Disk, State, Told, write_out
-from tests.strikes import Files, Operation
+from tests.strikes import Files, Operation, Strike
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="descriptors are named by /proc")
 QUESTIONS = 20
@@ -162,3 +163,66 @@ def test_what_was_told_survives_ten_thousand_power_cuts(scene: Scene) -> None:
     seen = look(scene, 16)
     print(f"\n{seen} states after power cuts, of {len(scene.trace)} steps")
     assert seen >= 10_000
+
+
+# --- after an fdatasync that failed ------------------------------------------------------------
+
+
+def test_what_a_failed_fdatasync_left_undone_is_done_by_the_next_session(tmp_path: Path) -> None:
+    """Linux takes the pages of a failed fdatasync for clean, and the next one says yes to nothing.
+
+    So whoever resumes writes them again. Here the power fails after the second session's own sync.
+    """
+    path = tmp_path / "journal.jsonl"
+    sweep = load_sweep(tmp_path).sweep
+    header = Header(format=1, run_id="r", digest="d", created_s=1.0, engine="e", sweep=sweep)
+    trace: list[Operation | None] = []
+    told: list[int] = []
+
+    def answer(number: int) -> Answer:
+        trial = Trial(kind="answer", question_id=number, candidates=(("m", 0),))
+        return Answer(trial=trial, response=Response(text="x" * 2000))
+
+    async def main() -> None:
+        with Files(tmp_path, Strike(7, "error", errno.EIO), done=trace.append) as files:
+            journal = Journal[int].create(path, header, Inline(), told.append)
+            journal.append(answer(1), told=1)
+            with pytest.raises(StorageError, match="fdatasync"):
+                await journal.sync()
+            trace.append(None)
+            await journal.aclose()
+            assert (files.syncs_after_failure, told) == (0, [])
+            found = survey(path, lambda place, record: None)
+            again = Journal[int].reopen(
+                path, found.size, Inline(), told.append, durable=found.durable
+            )
+            again.append(answer(2), told=2)
+            await again.sync()
+            await again.aclose()
+
+    asyncio.run(main())
+    path.write_bytes(_durable(trace))
+    assert told == [2]
+    assert [r.trial.question_id for r in Scene.results(path)] == [1, 2]
+
+
+def load_sweep(folder: Path) -> Loaded:
+    (folder / "s.toml").write_text(SWEEP, encoding="utf-8")
+    return load(folder / "s.toml", home=folder)
+
+
+def _durable(trace: list[Operation | None]) -> bytes:
+    """What the disk holds of the journal, page by page; None in the trace: a sync failed."""
+    now, disk, dirty = bytearray(), bytearray(), set[int]()
+    for step in trace:
+        if step is None:
+            dirty.clear()
+        elif step.kind == "write":
+            now[step.offset : step.offset + len(step.data)] = step.data
+            dirty |= set(range(step.offset, step.offset + len(step.data)))
+        elif step.kind == "sync":
+            disk.extend(bytes(len(now) - len(disk)))
+            for at in dirty:
+                disk[at] = now[at]
+            dirty.clear()
+    return bytes(disk)

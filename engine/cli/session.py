@@ -47,6 +47,7 @@ def conduct_session(
     """Run one session with its console and print how it ended. Does not exit."""
     from engine.bootstrap import Outside, conduct, embedded
     from engine.cli.ending import say
+    from engine.descriptors import make_room
     from engine.runtime import run
 
     outside = Outside(
@@ -61,6 +62,7 @@ def conduct_session(
     async def main() -> Outcome:
         return await conduct(loaded, options, outside)
 
+    make_room(loaded.sweep)  # before the loop, which needs some itself
     outcome = run(main, virtual=embedded(loaded))
     try:
         say(loaded, options, outcome, command, caches)
