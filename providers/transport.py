@@ -9,6 +9,7 @@ broken server must not fill the memory.
 from __future__ import annotations
 
 import asyncio
+import io
 import ipaddress
 import os
 import ssl
@@ -31,6 +32,8 @@ MAX_STREAM = 2 * MAX_BODY
 """Bytes of a streamed one, which repeats some 300 bytes around every token."""
 FIRST_MARKS, LAST_MARKS = 1024, 64
 """How many arrivals are noted of a stream's beginning and end; between them the next noted one counts."""
+LARGE = 1024 * 1024
+"""Bytes of a request from which on it is sent piece by piece; aiohttp warns of larger ones as a whole."""
 CONNECT_S = 30.0
 BASE_HEADERS: Mapping[str, str] = {
     "Content-Type": "application/json",
@@ -134,7 +137,7 @@ class AiohttpTransport:
         headers = {**endpoint.headers, **request.headers} if request.headers else endpoint.headers
         async with session.post(
             endpoint.base_url + request.path,
-            data=request.body,
+            data=request.body if len(request.body) < LARGE else io.BytesIO(request.body),
             headers=headers,
             timeout=self._timeout(endpoint.timeout_s),
             allow_redirects=False,

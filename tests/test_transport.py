@@ -157,6 +157,21 @@ def test_the_request_goes_out_as_the_codec_made_it() -> None:
     assert 0 < reply.latency_s < 20
 
 
+def test_a_very_large_request_arrives_whole() -> None:
+    """A judge's prompt around an answer of a megabyte; aiohttp would warn of it, and some stop at warnings."""
+
+    async def main() -> Seen:
+        async with hostile(raw(http(b"{}"))) as (server, transport):
+            request = HttpRequest("/chat/completions", body)
+            await transport.send(request, Endpoint(server.url, HEADERS, 20.0))
+            return server.seen[0]
+
+    body = os.urandom(3_000_000)
+    seen = asyncio.run(main())
+    assert seen.body == body
+    assert f"content-length: {len(body)}" in seen.lines
+
+
 def test_an_error_reply_is_a_reply() -> None:
     """Its status and body are the codec's affair."""
     _, [reply] = succeeds(raw(http(b"<html>", status="503 Service Unavailable")))
