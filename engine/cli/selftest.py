@@ -6,7 +6,6 @@ Nothing leaves the machine and no key is read; the folder of a scene that failed
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,13 +37,13 @@ def selftest(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a scene.")] = False,
 ) -> None:
     """Prove on this machine that faults of servers and models lose, repeat and leak nothing."""
-    from engine.selftest.performing import parts
+    from engine.selftest.performing import parts, scratch
 
     chosen = parts(only or [])
     if show_list:
         _list(chosen)
         return
-    folder = Path(tempfile.mkdtemp(prefix="alignsweep-selftest-"))
+    folder = scratch()
     verdicts = _play(chosen, folder, as_json=as_json)
     failed = [verdict for verdict in verdicts if verdict.state != "ok"]
     if not failed:

@@ -3,7 +3,8 @@
 Each check yields a sentence for whatever is wrong. Their names:
 
     ended       it ended by itself, in time, as the scene says it must; its exit state says the same
-    records     each trial has one last record or is owed; no score without a verdict; lines are whole
+    records     each trial has one last record or is owed; errors have the right class; scores are the
+                judge's; lines are whole
     polite      attempts, told waits, pauses, calls in flight; nothing more after a stop
     paid once   no body with a good answer is asked again; only whole answers are cached
     money       tokens and amounts are those that the server told, the rest is marked as estimated
@@ -25,11 +26,10 @@ from typing import TypeAlias
 from urllib.parse import quote
 
 from cache.responses import ResponseStore
-from data.errors import RateLimited
 from data.text import printable
 from engine.retry import FLOOR_S
 from engine.selftest import books
-from engine.selftest.expected import OUTCOMES, UNREADABLE, error_class, most_requests, stops
+from engine.selftest.expected import LIMITED, OUTCOMES, UNREADABLE, most_requests, readings, stops
 from engine.selftest.theatre import IN_FLIGHT, KEY, PRICE, Performance
 from providers.hostile.breaking import SHORT_S
 from providers.hostile.ledger import Exchange, by_body, most_in_flight
@@ -83,6 +83,10 @@ def records(shown: Performance) -> Iterator[str]:
     for intent, settled in books.attempts(shown):
         if settled is None:
             yield f"intent {intent['id']} was never settled"
+        elif books.played_to(shown, intent) and settled.get("error", "") not in readings(
+            shown.scene
+        ):
+            yield f"it is read as {settled['error']}, not as {shown.scene.meets}"
     for line in (line for lines in found.values() for line in lines if line["kind"] == "judgment"):
         yield from _sound_score(shown, line)
 
@@ -96,8 +100,7 @@ def polite(shown: Performance) -> Iterator[str]:
         yield from _waits(same)
     if most_in_flight(heard) > IN_FLIGHT:
         yield f"{most_in_flight(heard)} calls were in flight"
-    kind = error_class(shown.scene)
-    if kind is not None and issubclass(kind, RateLimited):
+    if shown.scene.meets == LIMITED:
         yield from _pauses(heard)
     refusals = [each for each in heard if each.hostile and each.ended_s is not None]
     if stops(shown.scene) and refusals:

@@ -8,16 +8,16 @@ cast: `target`, who is played to (or answers soundly, where the scene is the jud
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from data import codec
-from data.errors import RateLimited
 from engine.bootstrap import Outcome, Outside, conduct
 from engine.config import Loaded, load, select
-from engine.selftest.expected import ATTEMPTS, error_class, state_of, stops
+from engine.selftest.expected import ATTEMPTS, LIMITED, state_of, stops
 from engine.streams import Options
 from providers.hostile.ledger import Exchange
 from providers.hostile.scene import Scene
@@ -121,7 +121,10 @@ async def perform(
     except TimeoutError:
         shown.crash = f"it did not end within {LONGEST_S:g} s"
     except Exception as error:
-        shown.crash = f"{type(error).__name__}: {error}"
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        shown.crash = f"{type(error).__name__}: {error} ({place.name}, line {place.lineno})"
     shown.took_s = loop.time() - began
     shown.exchanges = server.ledger.of(shown.name)
     shown.strangers = tuple(server.ledger.strangers)
@@ -138,8 +141,7 @@ def _loaded(shown: Performance, server: HostileServer, silent: int) -> Loaded:
     (folder / "questions.jsonl").write_bytes(b"\n".join(rows) + b"\n")
     house = server.url(shown.name)
     own = scene.url.replace("PORT", str(server.port)).replace("SILENT", str(silent))
-    kind = error_class(scene)
-    limited = shown.mode == "always" and kind is not None and issubclass(kind, RateLimited)
+    limited = shown.mode == "always" and scene.meets == LIMITED
     text = _SWEEP.format(
         attempts=ATTEMPTS,
         deadline_s=LIMITED_S if limited else DEADLINE_S,

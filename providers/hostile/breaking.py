@@ -174,8 +174,8 @@ FRAMES = (
     Scene(
         "cl_too_short",
         _framed([("Content-Length", "LESS")], bytes),
-        "BadReply",
-        "half an object is no answer: tried again",
+        "TransportError",
+        "what follows belongs to nobody, half an object is no answer: tried again",
     ),
     Scene("cl_negative", _framed([("Content-Length", "-5")], bytes), "TransportError", _AGAIN),
     Scene(
