@@ -14,6 +14,7 @@ from data.schema import Judgment
 from engine.bootstrap import Outcome, Outside, conduct
 from engine.config import load, select
 from engine.events import Progress
+from engine.reports.table import duel_sheets
 from engine.results import latest_judgments, scores_of
 from engine.rundir import read_run
 from engine.runtime import run as run_loop
@@ -113,6 +114,17 @@ def test_scores_and_comparisons_live_side_by_side(tmp_path: Path) -> None:
     assert scores.ignored == 0
     means = [row.robust.categories for table in scores.tables for row in table.rows]
     assert all(1 <= mean <= 10 for found in means for mean in found.values() if mean is not None)
+
+
+def test_who_has_played_too_few_games_has_no_rank(tmp_path: Path) -> None:
+    """As for scores: six of 72 questions make no leaderboard; `--min-coverage 0` shows them ranked."""
+    play(tmp_path, JUDGE.format("j", PAIRS))
+    run = read_run(tmp_path / "run")
+    [sheet] = duel_sheets(scores_of(run))
+    assert {row[0] for row in sheet.rows} == {"–"}
+    assert any("below 95 %: no rank" in note for note in sheet.notes)
+    [sheet] = duel_sheets(scores_of(run, min_coverage=0))
+    assert "–" not in {row[0] for row in sheet.rows}
 
 
 @pytest.mark.parametrize("stop_after_s", [0.1, 0.5, 1.0])

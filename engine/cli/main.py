@@ -76,7 +76,7 @@ app.add_typer(
     data.app, name="data", help="Benchmarks: import, fetch, list, show, validate, anchors."
 )
 data.app.command("anchors")(anchors.anchors)
-app.add_typer(rubrics.app, name="rubrics", help="How judges are asked: list, show.")
+app.add_typer(rubrics.app, name="rubrics", help="How judges are asked: list, show, check, import.")
 
 
 def _say_version(wanted: bool) -> None:

@@ -79,6 +79,8 @@ def between_judges(all_rankings: Sequence[Sequence[Ranking]], columns: int) -> l
         pair for mine in told for pair in mine if any(pair[::-1] in other for other in told)
     }
     pairs = max(len(table.pairs) for table in tables)
+    if not pairs:
+        return []
     text = (
         f"Between the {len(tables)} judges: {figures.count(len(same))} of {figures.count(pairs)}"
         " pairs of models are told apart by every one of them, in the same order"

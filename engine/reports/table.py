@@ -271,7 +271,7 @@ def _missing(coverage: Coverage) -> str:
     return ", ".join(f"{figures.count(n)} {what}" for n, what in parts if n)
 
 
-def _names(rows: Sequence[Row]) -> str:
+def _names(rows: Sequence[Row] | Sequence[Duelist]) -> str:
     shown = ", ".join(inert(row.model) for row in rows[:5])
     return shown + (f" and {len(rows) - 5} more" if len(rows) > 5 else "")
 
@@ -293,9 +293,11 @@ _DUEL_HEADS = (
 
 def _duel_sheet(scores: Scores, table: DuelTable, intervals: Intervals) -> DuelSheet:
     rates = [None if row.adjusted is None else 100 * row.adjusted for row in table.rows]
+    enough = [row.coverage >= scores.min_coverage for row in table.rows]
+    places = ranks([rate if whole else None for rate, whole in zip(rates, enough, strict=True)])
     rows = tuple(
         (rank, row.model, figures.score(rate), *_duel_cells(row))
-        for rank, rate, row in zip(ranks(rates), rates, table.rows, strict=True)
+        for rank, rate, row in zip(places, rates, table.rows, strict=True)
     )
     against = f" against {inert(table.baseline)}" if table.baseline else ""
     simulated = " (simulated)" if scores.simulated else ""
@@ -338,6 +340,10 @@ def _duel_notes(scores: Scores, table: DuelTable) -> list[str]:
             0, "Everything here is simulated: no model was asked and no judge has read it."
         )
     notes += _served(scores, table.judge)
+    low = [row for row in table.rows if row.coverage < scores.min_coverage]
+    if low:
+        least = figures.percent(scores.min_coverage)
+        notes.append(f"Games with a result below {least}: no rank ({_names(low)}).")
     if table.consistency is not None:
         notes.append(f"Same winner in both positions: {figures.percent(table.consistency)}.")
     if table.first_wins is not None:

@@ -37,6 +37,7 @@ _SENTENCES = (
         r"Records of other questions, models or judges: (.*)\.",
         r"属于其他题目、模型或评委的记录：\1。",
     ),
+    (r"Games with a result below (.+?): no rank \((.*)\)\.", r"有结果的比较不足 \1，不排名：\2。"),
     (
         r"(.+?) is the baseline: 50 by definition; its games are all of them\.",
         r"\1 为基准：按定义为 50；所列为它的全部比较。",

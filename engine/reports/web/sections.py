@@ -148,11 +148,19 @@ def duel(sheet: DuelSheet, found: DuelTable) -> Markup:
         rank, model, *rest = row
         line = [tag("td", rank.replace("-", "–"), class_="num rank")]
         line.append(tag("th", model, scope="row", class_="name"))
-        line += [tag("td", cell, class_="num") for cell in rest]
+        line += [_duel_cell(cell) for cell in rest]
         parts = (counts.wins, counts.ties + counts.inconsistent, counts.losses)
         rows.append(tag("tr", *line, tag("td", _stack(parts), class_="plot")))
     notes = tag("ul", *(note(n) for n in sheet.notes), class_="notes")
-    return join(tag("h3", sheet.title), table(cells, rows, "duels"), notes)
+    other = f"{found.judge} 的两两比较" + (f"（基准：{found.baseline}）" if found.baseline else "")
+    title = tag("h3", sheet.title, data_en=sheet.title, data_zh=other)
+    return join(title, table(cells, rows, "duels"), notes)
+
+
+def _duel_cell(text: str) -> Markup:
+    if text == "baseline":
+        return tag("td", text, class_="num", data_en=text, data_zh="基准")
+    return tag("td", text, class_="num")
 
 
 def _stack(parts: tuple[int, int, int], width: int = 220) -> Markup:
