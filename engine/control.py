@@ -44,13 +44,14 @@ async def control_socket(folder: Path, handle: Handler) -> AsyncIterator[None]:
                 await writer.drain()
         writer.close()
 
-    path = folder / SOCKET
+    path, unborn = folder / SOCKET, folder / f"{SOCKET}.new"
     with suppress(FileNotFoundError):
         path.unlink()
     try:
-        with _inside(folder) as place:
+        with _inside(folder, unborn.name) as place:
             server = await asyncio.start_unix_server(serve, place, limit=MAX_LINE)
-        path.chmod(0o600)
+        unborn.chmod(0o600)
+        unborn.rename(path)  # nobody ever sees it with another mode
     except (OSError, NotImplementedError, AttributeError):
         yield
         return
@@ -100,11 +101,11 @@ def _reply(line: bytes, handle: Handler) -> bytes:
 class _inside:
     """A short address of the socket in `folder`, by way of an open descriptor of the folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self._fd = os.open(folder, os.O_RDONLY)
+    def __init__(self, folder: Path, name: str = SOCKET) -> None:
+        self._fd, self._name = os.open(folder, os.O_RDONLY), name
 
     def __enter__(self) -> str:
-        return f"/proc/self/fd/{self._fd}/{SOCKET}"
+        return f"/proc/self/fd/{self._fd}/{self._name}"
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)

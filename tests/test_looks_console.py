@@ -320,7 +320,9 @@ class Tmux:
 
     def __call__(self, *words: str) -> str:
         command = ["tmux", "-S", str(self._socket), "-f", "/dev/null", *words]
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        # What tmux starts inherits this: in continuous integration nobody would look at a screen.
+        env = {k: v for k, v in os.environ.items() if k not in ("CI", "GITHUB_ACTIONS", "NO_COLOR")}
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=env).stdout
 
     def open(self, columns: int, lines: int, command: str, env: dict[str, str]) -> None:
         given = [word for key, value in env.items() for word in ("-e", f"{key}={value}")]
@@ -333,7 +335,7 @@ class Tmux:
     def history(self) -> str:
         return self("capture-pane", "-p", "-S", "-500", "-t", "t")
 
-    def until(self, found: Callable[[str], object], patience_s: float = 20.0) -> str:
+    def until(self, found: Callable[[str], object], patience_s: float = 90.0) -> str:
         end = time.monotonic() + patience_s
         while time.monotonic() < end:
             if found(seen := self.screen()):

@@ -172,7 +172,7 @@ def test_a_simulated_table_says_so_in_title_and_note() -> None:
     assert "Everything here is simulated" in printed(scores)
     assert "(simulated)" in markdown.render(scores).splitlines()[0]
     assert json.loads(jsonfile.render(scores))["simulated"] is True
-    assert csvfile.render(scores).decode().splitlines()[1].endswith(",true,,,,")
+    assert csvfile.render(scores).decode().splitlines()[1].endswith(",true")
 
 
 def test_the_summary_says_what_is_missing_and_why() -> None:
