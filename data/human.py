@@ -169,13 +169,20 @@ def _json_rows(path: Path, name: str) -> Iterator[tuple[int, Row]]:
 # --- shapes ------------------------------------------------------------------------------------
 
 
+_QUESTIONS = (
+    'these are questions: no import is needed, a sweep file names them: benchmark = "FILE.jsonl"\n'
+    "of AlignBench import the whole clone, which brings its judge prompt along"
+)
+
+
 def _shape(row: Row, line: int, name: str) -> _Shape:
     for shape in _SHAPES:
         if all(member in row for member in shape.needs):
             return shape
     members = printable(", ".join(map(str, row)), 120)
     reason = f"these are no human scores; members here: {members or 'none'}"
-    raise DataError(reason, path=name, line=line, how=_HOW)
+    questions = "question" in row and "category" in row
+    raise DataError(reason, path=name, line=line, how=_QUESTIONS if questions else _HOW)
 
 
 def _need(shape: _Shape, row: Row) -> None:

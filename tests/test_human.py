@@ -139,6 +139,12 @@ def test_a_bad_file_is_refused_with_line_and_reason(
     assert (error.line, error.path) == (line, str(tmp_path / "human"))
 
 
+def test_a_file_of_questions_is_told_where_it_belongs(tmp_path: Path) -> None:
+    """AlignBench's own question file is the first that somebody tries to import."""
+    row = {"question_id": 1, "question": "q", "category": "c", "reference": "r"}
+    assert 'benchmark = "FILE.jsonl"' in refused(tmp_path, lines(row)).how
+
+
 @pytest.mark.parametrize(
     ("data", "line", "says"),
     [
