@@ -127,6 +127,8 @@ def resolve(
     for key in (*REMARKS, "preset"):
         fields.pop(key, None)
     fields["options"] = fields.pop("simulator", {})
+    if merged.base_url == EMBEDDED and merged.simulated is None:  # nobody else lives there
+        fields["simulated"] = True
     _check_whole(name, merged, known, where)
     if table.api_key_file is not None and table.api_key_env is None:
         fields.pop("api_key_env", None)

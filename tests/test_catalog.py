@@ -144,6 +144,13 @@ def test_an_address_is_compared_as_addresses_are(one: str, other: str, same: boo
     assert (identity({"base_url": one}) == identity({"base_url": other})) == same
 
 
+def test_the_address_of_the_embedded_simulator_says_that_it_is_one() -> None:
+    """`simulated = true` need not be repeated; nobody else lives there."""
+    spec = resolve("mine", ProviderTable(api="openai-chat", base_url=EMBEDDED), where="w")
+    assert spec.simulated
+    assert spec.cache_identity == "simulated:0"
+
+
 def test_mirrors_share_an_identity_when_told_so() -> None:
     """Interchangeable endpoints have one cache."""
     table = ProviderTable(base_url="https://mirror/v1", cache_identity="openai")
