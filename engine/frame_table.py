@@ -99,8 +99,11 @@ class ModelTable:
         if money is None or not money.booked:
             return ()
         spent = money.by_party
+        judges = {judge.name for judge in self._progress.judges}
 
         def cost(row: ModelRow) -> str:
+            if row.name in judges:  # booked under one name, as `[budget]` counts; no part is known
+                return figures.NONE
             return figures.money(spent[row.name]) if spent.get(row.name) else figures.NONE
 
         return (_Column(100, money.currency, 7, cost),)

@@ -313,6 +313,16 @@ def test_money_stands_beside_its_ceiling_and_by_model() -> None:
     assert any("USD 168.63 spent, cap 400" in line for line in with_money(money, 80))
 
 
+def test_a_model_that_is_also_a_judge_is_not_charged_for_its_judging() -> None:
+    """Both are booked under one name; the model's own part is not known here."""
+    run = tally(["judge"])
+    work(run, "judge", 3, 3, 60.0)
+    money = MoneyView(currency="USD", booked=9_000_000_000, by_party={"judge": 9_000_000_000})
+    shown = text(run.progress(90.0, (account("judge"),), money=money), 120, 30)
+    assert any("USD 9.00 spent" in line for line in shown)
+    assert not any(line.startswith("▶ judge") and " 9.00 " in line for line in shown)
+
+
 def test_what_has_no_price_is_never_shown_as_nothing_spent() -> None:
     """A sum that lacks calls is a least; without any price there is no sum at all."""
     partly = with_money(MoneyView(currency="USD", booked=1_000_000_000, calls=6, unpriced=2))
