@@ -127,3 +127,13 @@ def test_a_line_of_many_points_keeps_its_last(dossier: Dossier) -> None:
     assert (times[-1], done[-1]) == (12_344.0, 12_345)
     assert len(times) <= 250
     assert dossier.timeline.answers
+
+
+def test_a_long_title_is_broken_and_never_cut() -> None:
+    """The mark of a simulation stands at its end."""
+    title = (
+        "alignbench-v1.1 by an expensive judge where gpt-4-0613 and rules leave a doubt (simulated)"
+    )
+    shown = canvas.heading(title)
+    assert shown.split() == title.split()
+    assert max(map(len, shown.splitlines())) <= 44

@@ -8,6 +8,7 @@ and without it a PNG with Chinese is refused, because it would be full of boxes.
 from __future__ import annotations
 
 import re
+import textwrap
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -117,10 +118,19 @@ def save(found: Any, path: Path, kind: str) -> None:
     found.savefig(path, format=kind, dpi=200, metadata=metadata, facecolor="white")
 
 
+_TITLE = 44
+"""Characters in a line of a title."""
+
+
 def label(foreign: str, most: int = 40) -> str:
     """A name as a plot shows it: inert, and not too long."""
     text = inert(foreign)
     return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def heading(foreign: str) -> str:
+    """A title in lines that fit the narrowest plot, never cut: its end says that it is simulated."""
+    return "\n".join(textwrap.wrap(inert(foreign), _TITLE))
 
 
 def _hush() -> None:

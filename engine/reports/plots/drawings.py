@@ -13,7 +13,19 @@ from engine import figures
 from engine.dossier import Dossier
 from engine.judge_pairs import JudgePair
 from engine.money import NANO
-from engine.reports.plots.canvas import CI, DIM, DOT, HIGH, INK, LINE, LOW, figure, label, library
+from engine.reports.plots.canvas import (
+    CI,
+    DIM,
+    DOT,
+    HIGH,
+    INK,
+    LINE,
+    LOW,
+    figure,
+    heading,
+    label,
+    library,
+)
 from engine.reports.table import Sheet
 from engine.reports.uncertainty import Interval, Intervals
 
@@ -41,7 +53,7 @@ def leaderboard(sheet: Sheet, sure: Intervals) -> Any:
     axes.set_axisbelow(True)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0, labelcolor=INK)
-    axes.set_title(label(sheet.title, 80))
+    axes.set_title(heading(sheet.title))
     return found
 
 
@@ -64,7 +76,7 @@ def categories(sheet: Sheet) -> Any:
     )  # fmt: skip
     axes.tick_params(axis="y", length=0, labelcolor=INK)
     _bare(axes)
-    axes.set_title(label(sheet.title, 80), pad=14)
+    axes.set_title(heading(sheet.title), pad=14)
     return found
 
 
@@ -126,7 +138,7 @@ def cost(sheet: Sheet, dossier: Dossier) -> Any | None:
     axes.margins(x=0.1, y=0.08)
     found.draw_without_rendering()
     _name_points(axes, points)
-    axes.set_title(label(sheet.title, 80))
+    axes.set_title(heading(sheet.title))
     return found
 
 
