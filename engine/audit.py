@@ -134,6 +134,8 @@ def audit(sweep: Sweep, records: Iterable[Result]) -> Audit:
     lengths = {_key(trial): len(answer.response.text) for trial, answer in answers.items()}
     findings = (*_contradictions(judgments), *_answers(list(answers.values())))
     tendencies = (*_anchors(judgments), *_lengths(judgments, lengths), *_family(judgments, ids))
+    order = {judge: i for i, judge in enumerate(ids)}
+    tendencies = tuple(sorted(tendencies, key=lambda t: (t.kind, order.get(t.judge, len(order)))))
     return Audit(findings, tendencies)
 
 
