@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from engine import figures
 from engine.cells import fit, inert, width
 from engine.reports.table import TOTAL, Entry, Sheet, duel_sheets, sheets
-from engine.reports.uncertainty import Interval, Intervals
+from engine.reports.uncertainty import Interval, Intervals, neighbours
 from engine.scores import Scores
 
 _ESCAPED = str.maketrans({char: f"\\{char}" for char in "\\|<>[]`*_#~&!"})
@@ -37,7 +37,7 @@ def render(
     for sheet in sheets(scores, partial=partial):
         bounds = {m: found for (judge, m), found in (sure or {}).items() if judge == sheet.judge}
         parts += [f"## {text(sheet.judge)}", _means(sheet, bounds)]
-        notes = [*([_BOUNDS] if bounds else []), *sheet.notes]
+        notes = [*([_BOUNDS] if bounds else []), *_apart(sheet, bounds), *sheet.notes]
         parts += ["\n".join(f"- {text(note)}" for note in notes)]
         if sheet.dimensions:
             parts += ["### Dimensions", _dimensions(sheet)]
@@ -56,10 +56,14 @@ def text(foreign: str) -> str:
     return inert(foreign).translate(_ESCAPED)
 
 
-_BOUNDS = (
-    "95 % CI: of the total; ranks: those that it allows. Models whose ranks overlap cannot be told"
-    " apart."
-)
+_BOUNDS = "95 % CI: of the total; ranks: the middle 95 % of this model's own ranks over resampled questions"
+
+
+def _apart(sheet: Sheet, bounds: Mapping[str, Interval]) -> list[str]:
+    """The line on neighbours, where the statistics have one."""
+    found = [bounds[entry.model] for entry in sheet.entries if entry.model in bounds]
+    said = neighbours(found)
+    return [said[0]] if said else []
 
 
 def _means(sheet: Sheet, bounds: Mapping[str, Interval]) -> str:

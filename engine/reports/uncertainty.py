@@ -6,7 +6,7 @@ is drawn as a dot with no whisker.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from data.schema import Benchmark, Struct
 from engine.scores import Scores
@@ -26,6 +26,20 @@ class Interval(Struct, frozen=True, kw_only=True):
 
 Intervals = Mapping[tuple[str, str], Interval]
 """By (judge, model)."""
+
+
+def neighbours(found: Sequence[Interval]) -> tuple[str, str] | None:
+    """Does rank 4 beat rank 5? In English and in Chinese; `found`: of the ranked models, best first."""
+    if all(one.told_from_next is None for one in found):
+        return None
+    pairs = [(n, n + 1) for n, one in enumerate(found, start=1) if one.told_from_next]
+    english = ", ".join(f"{a} from {b}" for a, b in pairs) or "none"
+    other = "、".join(f"{a} 与 {b}" for a, b in pairs) or "无"
+    rest = pairs and len(pairs) < len(found) - 1
+    return (
+        f"Neighbours told apart (5 %, Holm): {english}{'; no others' if rest else ''}.",
+        f"分得开的相邻名次（5 %，Holm 校正）：{other}{'；其余分不开' if rest else ''}。",
+    )
 
 
 def ties(scores: Scores, benchmark: Benchmark) -> dict[str, str]:

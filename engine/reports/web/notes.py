@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from engine import figures
 from engine.reports.table import Sheet
-from engine.reports.uncertainty import Interval
+from engine.reports.uncertainty import Interval, neighbours
 from engine.reports.web.markup import Markup, tag
 
 _SENTENCES = (
@@ -93,20 +93,11 @@ def _heed(sheet: Sheet) -> Iterator[tuple[str, str]]:
 
 
 def told_apart(found: Sequence[Interval]) -> Markup | None:
-    """Does rank 4 beat rank 5? `found`: what is known of the ranked models, best first."""
-    if all(one.told_from_next is None for one in found):
+    """The line on neighbours, above the table."""
+    said = neighbours(found)
+    if said is None:
         return None
-    pairs = [(n, n + 1) for n, one in enumerate(found, start=1) if one.told_from_next]
-    english = ", ".join(f"{a} from {b}" for a, b in pairs) or "none"
-    other = "、".join(f"{a} 与 {b}" for a, b in pairs) or "无"
-    rest = len(pairs) < len(found) - 1
-    english = (
-        f"Neighbours told apart (5 %, Holm): {english}{'; no others' if pairs and rest else ''}."
-    )
-    other = (
-        f"分得开的相邻名次（5 %，Holm 校正）：{other}{'；其余分不开' if pairs and rest else ''}。"
-    )
-    return tag("p", english, class_="dim told", data_en=english, data_zh=other)
+    return tag("p", said[0], class_="dim told", data_en=said[0], data_zh=said[1])
 
 
 def note(sentence: str) -> Markup:
