@@ -56,6 +56,7 @@ def say(
         scores,
         run_dir=str(options.folder),
         file=sys.stdout,
+        partial=outcome.elsewhere > 0,  # a first try, with --limit
         ties=_ties(loaded, scores, outcome),
         facts=facts,
     )

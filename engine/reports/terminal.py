@@ -52,18 +52,20 @@ def print_summary(
     file: IO[str],
     columns: int | None = None,
     colour: bool | None = None,
+    partial: bool = False,
     ties: Mapping[str, str] | None = None,
     facts: Sequence[tuple[str, str]] = (),
 ) -> None:
     """The end of a run: whether it is all there, what is missing, the table, where things are.
 
-    `ties`: by judge, the ranks that cannot be told apart. `facts`: the last lines, each with its head.
+    `partial`: show totals of a part of the questions. `ties`: by judge, the ranks that cannot be told
+    apart. `facts`: the last lines, each with its head.
     """
     console = _console(file, columns, colour)
     for text in summary_lines(progress, run_dir):
         _say(console, text)
     if scores is not None:
-        _print_all(console, scores, TOP, ties=ties)
+        _print_all(console, scores, TOP, partial=partial, ties=ties)
         console.print()
     for head, text in facts:
         if text:
