@@ -192,7 +192,6 @@ def test_the_summary_says_what_is_missing_and_why() -> None:
         file=out,
         facts=[("files", "leaderboard.md"), ("time", ""), ("next", "alignsweep run sweep.toml")],
         columns=100,
-        colour=False,
     )
     lines = out.getvalue().splitlines()
     assert lines[0] == "ended early after 1h01: 4 of 8 answers, 4 of 8 judgments safe in runs/night"

@@ -51,7 +51,6 @@ def print_summary(
     run_dir: str,
     file: IO[str],
     columns: int | None = None,
-    colour: bool | None = None,
     partial: bool = False,
     ties: Mapping[str, str] | None = None,
     facts: Sequence[tuple[str, str]] = (),
@@ -61,7 +60,7 @@ def print_summary(
     `partial`: show totals of a part of the questions. `ties`: by judge, the ranks that cannot be told
     apart. `facts`: the last lines, each with its head.
     """
-    console = _console(file, columns, colour)
+    console = _console(file, columns, None)
     for text in summary_lines(progress, run_dir):
         _say(console, text)
     if scores is not None:
