@@ -136,6 +136,9 @@ class Overloaded(Retryable):
 class TransportError(Retryable):
     """No reply came back, or not the whole of it."""
 
+    unsent = False
+    """No connection came about, so not a byte of the request left: nobody can bill it."""
+
 
 class Outrun(Retryable):
     """This copy of a call was given up: the other copy was answered first."""

@@ -504,6 +504,11 @@ class Limits:
         reason, left = self.held_up(now)
         return reason if left is None else f"{reason}, {left:.1f} s"
 
+    @property
+    def outages(self) -> int:
+        """How often calls failed so much that only probes went out from then on."""
+        return self._breaker.statistics().opened
+
     def statistics(self, now: float) -> LimitsView:
         """The present figures."""
         as_given = self.concurrency == self.controller.cap

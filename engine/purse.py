@@ -1,10 +1,10 @@
 """What a sweep's calls cost: prices, the ceiling, and what earlier sessions spent.
 
 Every attempt reserves its worst case before its first byte and is settled with what it really took, so
-spent + reserved never exceeds a ceiling. What was refused (4xx, 429) is free; a reply of no use that tells
-its usage all the same is paid by that; what ended without either may have been billed, so its worst case is
-booked apart, as estimated; an attempt that a crash cut off is possibly billed. An unknown price is None and
-counted, never 0.
+spent + reserved never exceeds a ceiling. What was refused (4xx, 429) or never left is free; a reply of no
+use that tells its usage all the same is paid by that; what ended without either may have been billed, so
+its worst case is booked apart, as estimated; an attempt that a crash cut off is possibly billed. An unknown
+price is None and counted, never 0.
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ import asyncio
 from collections.abc import Mapping
 from datetime import date
 
-from data.errors import CallError, ConfigError, DeadlinePassed, RateLimited, Retryable
+from data.errors import (
+    CallError,
+    ConfigError,
+    DeadlinePassed,
+    RateLimited,
+    Retryable,
+    TransportError,
+)
 from data.prices import Price, cost, price_of, worst_case
 from data.schema import Intent, ProviderSpec, Record, Response, Settled, Struct, Trial
 from engine.accounts import Job
@@ -224,7 +231,8 @@ def purse_for(
 def _paid(price: Price | None, end: Response | CallError) -> Paid:
     if isinstance(end, CallError) and end.usage is None:
         lost = isinstance(end, (Retryable, DeadlinePassed))
-        free = isinstance(end, RateLimited) or not lost
+        unsent = isinstance(end, TransportError) and end.unsent
+        free = isinstance(end, RateLimited) or unsent or not lost
         return Paid(0, price.currency if price else "") if free else Paid(None)
     if price is None or end.usage is None:
         return Paid(None)

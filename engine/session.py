@@ -79,6 +79,8 @@ class Session:
         self._flying: Counter[tuple[str, str]] = Counter()
         self._stops_at: float | None = None
         self._again: list[Job] = []
+        self._outages: Counter[str] = Counter()
+        """Told so far, by account."""
         self._poke = asyncio.Event()
         self._done = asyncio.Event()
         self._quiet = asyncio.Event()
@@ -381,6 +383,7 @@ class Session:
         if error.scope != "trial":
             self._stops.by_error(job, account, error)
             return
+        self._tell_outage(account, error)
         again = decide(error, job.tries, self._sweep.attempts, self._dice)
         if again is None:
             self._give_up(job, error)
@@ -398,6 +401,13 @@ class Session:
         job.tries, job.trouble = again.tries, error.kind
         job.pool.backlog.put_later(job, now + again.wait_s)
         self._tell(Retrying(account.name, job.trial.model, error.kind, again.wait_s))
+
+    def _tell_outage(self, account: Account, error: CallError) -> None:
+        """Say once an outage what the trouble is: until a probe works, there is nothing else to see."""
+        if account.limits.outages > self._outages[account.name]:
+            self._outages[account.name] = account.limits.outages
+            what = f"{error.kind}: {error}; it is probed until a call works"
+            self._tell(Noted(f"{account.name} does not work: {what}", "warning"))
 
     def _give_up(self, job: Job, error: CallError) -> None:
         """Whoever waited for the same words tries for himself."""

@@ -88,7 +88,9 @@ class AiohttpTransport:
         except TimeoutError:
             raise TransportError(f"no whole reply within {endpoint.timeout_s:g} s") from None
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise TransportError(_told(error)) from None
+            failure = TransportError(_told(error))
+            failure.unsent = isinstance(error, aiohttp.ClientConnectorError)
+            raise failure from None
 
     async def _exchange(
         self, request: HttpRequest, endpoint: Endpoint, started: float
@@ -312,8 +314,14 @@ def _lowered(headers: Mapping[str, str]) -> dict[str, str]:
 
 def _told(error: Exception) -> str:
     """One safe line about a foreign exception: its kind and what it says."""
-    encrypted = isinstance(error, aiohttp.ClientSSLError)
-    if isinstance(error, aiohttp.ClientConnectorError) and not encrypted:
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = getattr(error.certificate_error, "verify_message", "") or "not verified"
+        place = f"{error.host}:{error.port}"
+        return printable(f"the certificate of {place} is not believed (ca_file?): {why}", limit=200)
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        why = str(getattr(error.os_error, "reason", "") or "no handshake").lower().replace("_", " ")
+        return printable(f"no TLS with {error.host}:{error.port} (http://?): {why}", limit=200)
+    if isinstance(error, aiohttp.ClientConnectorError):
         number = error.errno or 0  # its own words are for programmers
         reason = os.strerror(number) if number > 0 else error.strerror or "no such host"
         return printable(f"no connection to {error.host}:{error.port}: {reason}", limit=200)

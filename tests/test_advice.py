@@ -78,3 +78,24 @@ def test_where_nobody_listens_is_told_in_plain_words(program: Program) -> None:
     checked = program.run("providers", "check", "--sweep", "s.toml")
     assert f"no connection to 127.0.0.1:{port}: Connection refused" in checked.out
     assert "is the server running" in checked.out
+
+
+def test_a_run_says_what_the_trouble_is_while_nobody_listens_and_books_nothing_for_it(
+    program: Program,
+) -> None:
+    """Else there is nothing to see but silence, and money for calls that never left."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    program.env["K"] = KEY
+    text = sweep_file(f"http://127.0.0.1:{port}/v1", "K")
+    priced = text.replace(
+        "max_tokens = 99", 'max_tokens = 99\nprice = { input = "2", output = "8" }'
+    )
+    (program.folder / "s.toml").write_text(priced, encoding="utf-8")
+    ended = program.run("generate", "s.toml", "--limit", "11", "--progress", "plain")
+    assert (
+        f"warn   p#1 does not work: TransportError: no connection to 127.0.0.1:{port}" in ended.err
+    )
+    assert "estimated" not in ended.out
+    assert "USD 0.00 spent" in ended.out
