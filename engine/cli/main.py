@@ -107,6 +107,8 @@ def main() -> None:
     except AlignsweepError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
+    except KeyboardInterrupt:  # before the command itself listens for it
+        sys.exit(130)
     except BrokenPipeError:
         _leave_quietly()
     except OSError as error:
