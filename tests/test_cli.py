@@ -164,6 +164,16 @@ def test_plan_knows_what_is_done_and_what_is_cached(program: Program) -> None:
 # --- run ---------------------------------------------------------------------------------------
 
 
+def test_the_way_on_can_be_pasted_where_a_name_has_a_space(program: Program) -> None:
+    """As a shell reads it."""
+    program.run("init", "s.toml", "--simulated")
+    file = program.folder / "s.toml"
+    text = file.read_text("utf-8").replace('name = "my-simulation"', 'name = "two words"', 1)
+    file.write_text(text, "utf-8")
+    ended = program.run("run", "s.toml", "--limit", "1", "--progress", "none")
+    assert "next      alignsweep report 'runs/two words'" in ended.out
+
+
 def test_a_run_ends_with_its_table_and_the_way_on(finished: tuple[Program, Ended]) -> None:
     """Exit 0, and everything is where it says."""
     program, ended = finished

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Iterator
@@ -244,5 +245,5 @@ def _next_command(loaded: Loaded, outcome: Outcome, options: Options, command: s
     if outcome.state != "complete":
         return command
     if options.judge:
-        return f"alignsweep report {options.folder}"
-    return f"alignsweep judge {loaded.path}" if loaded.sweep.judges else ""
+        return shlex.join(["alignsweep", "report", str(options.folder)])
+    return shlex.join(["alignsweep", "judge", str(loaded.path)]) if loaded.sweep.judges else ""
