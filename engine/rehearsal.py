@@ -92,7 +92,8 @@ def rehearse(loaded: Loaded, selection: Selection, assumed: Assumed, *, now_s: f
 
     Raises ConfigError where a budget lacks a price, StorageError where the journal finds no room.
     """
-    stage, troupe, stops = staged(loaded, assumed), Troupe(assumed), _FirstStop()
+    simulated = {provider.name for provider in loaded.sweep.providers if provider.simulated}
+    stage, troupe, stops = staged(loaded, assumed), Troupe(assumed, simulated), _FirstStop()
     with _scratch(_trials(loaded, selection) * BYTES_PER_TRIAL) as scratch:
 
         def vanish(session: Session) -> None:

@@ -14,14 +14,19 @@ from engine.workload import WorkStage
 from providers.understudy import Length, Script
 
 
-def script_for(loaded: Loaded, provider: str, seen: Seen | None) -> Script:
-    """How long the replies of a provider's models and judges are expected to be: as `plan` expects it."""
+def script_for(
+    loaded: Loaded, provider: str, seen: Seen | None, *, simulated: bool = False
+) -> Script:
+    """How long the replies of a provider's models and judges are expected to be: as `plan` expects it.
+
+    `simulated`: the provider counts tokens as simulators do.
+    """
     plan = Plan(loaded.sweep, loaded.benchmark)
     shapes = Shapes(plan)
 
     def expected(stage: WorkStage, name: str, model: str) -> Expectation:
         replies = seen.of(stage, name) if seen else Replies()
-        vocabulary = vocabulary_of(model)
+        vocabulary = vocabulary_of(model, simulated=simulated)
         return expectation(
             replies, shapes.of, vocabulary, stage=stage, basis=shapes.basis, cap=None
         )

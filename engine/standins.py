@@ -10,7 +10,7 @@ stay as they are, but for what was asked for expressly.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Literal
 
 from data.catalog import accounts_of, is_embedded
@@ -124,8 +124,9 @@ class Asked(Struct, frozen=True):
 class Troupe:
     """The simulators that play a staged sweep's accounts."""
 
-    def __init__(self, assumed: Assumed) -> None:
-        self._assumed = assumed
+    def __init__(self, assumed: Assumed, simulated: Set[str] = frozenset()) -> None:
+        """`simulated`: providers that are simulators themselves, at an address."""
+        self._assumed, self._simulated = assumed, simulated
         self._players: dict[str, SimulatorTransport] = {}
 
     def transports(self, accounts: Sequence[ProviderSpec], loaded: Loaded) -> dict[str, Transport]:
@@ -152,6 +153,7 @@ class Troupe:
         limits = {name: math.ceil(limit) for name, limit in named.items() if limit is not None}
         values = {"seed": loaded.sweep.seed, **account.options, **limits}
         options = sim_options(values, where=where)
-        script = script_for(loaded, provider, self._assumed.seen)
+        simulated = provider in self._simulated
+        script = script_for(loaded, provider, self._assumed.seen, simulated=simulated)
         speaker = Understudy(options.seed, script, list(loaded.rubrics.values()))
         return SimulatorTransport(options, speaker)

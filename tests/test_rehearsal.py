@@ -138,11 +138,13 @@ def test_whoever_is_busiest_stands_first(tmp_path: Path) -> None:
     assert end.accounts[0].busy > 0.9 > end.accounts[1].busy
 
 
-def test_its_tokens_are_those_that_plan_calls_likely(tmp_path: Path) -> None:
-    """One home for what replies are expected to be: the two commands agree."""
-    loaded = loaded_from(
-        tmp_path, PRESETS.format(price=FREE).replace("name = ", "samples = 4\nname = ", 1)
-    )
+@pytest.mark.parametrize("provider", ["", "simulated = true\n"], ids=["real", "simulator"])
+def test_its_tokens_are_those_that_plan_calls_likely(tmp_path: Path, provider: str) -> None:
+    """One home for what replies are expected to be: the two commands agree, whoever counts them."""
+    text = PRESETS.format(price=FREE).replace("name = ", "samples = 4\nname = ", 1)
+    for name in ("openai", "zhipu"):
+        text = text.replace(f"[providers.{name}]\n", f"[providers.{name}]\n{provider}")
+    loaded = loaded_from(tmp_path, text)
     ahead = look_ahead(loaded, Options(folder=tmp_path / "run", selection=select(loaded)), None)
     end = rehearsed(loaded)
     assert end.trials == ahead.workload.to_send
