@@ -10,9 +10,10 @@ price is None and counted, never 0.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import date
 
+from data.codec import replace
 from data.errors import (
     CallError,
     ConfigError,
@@ -221,11 +222,21 @@ def purse_for(
     if capped:
         terms.exchange.require({p.currency for p in prices.values() if p is not None})
     else:  # nothing is bounded: what cannot be added up is unknown
+        terms = _in_one_currency(terms, {p.currency for p in prices.values() if p is not None})
         prices = {
             party: p if p is not None and terms.exchange.knows(p.currency) else None
             for party, p in prices.items()
         }
     return Purse(terms, prices)
+
+
+def _in_one_currency(terms: Terms, found: Set[str]) -> Terms:
+    """Where all prices are in one foreign currency and no ceiling speaks of another, books in that one."""
+    only = next(iter(found)) if len(found) == 1 else terms.exchange.currency
+    if terms.exchange.knows(only):
+        return terms
+    ceiling = replace(terms.ceiling, currency=only)
+    return replace(terms, exchange=Exchange(currency=only), ceiling=ceiling)
 
 
 def _paid(price: Price | None, end: Response | CallError) -> Paid:

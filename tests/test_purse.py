@@ -85,6 +85,21 @@ def test_status_adds_up_what_the_journal_holds(program: Program) -> None:
     assert f"CNY {nano / 1e9:.2f} spent, 10 requests of unknown price" in shown
 
 
+def test_prices_in_one_foreign_currency_need_no_exchange_rate(program: Program) -> None:
+    """Without a budget there is nothing to convert them for: the run is told in their own."""
+    in_yuan = 'price = { currency = "CNY", input = "10", output = "30" }'
+    write(program, judge=in_yuan)
+    file = program.folder / "s.toml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text.replace('[exchange]\nCNY = "0.14"\n', ""), encoding="utf-8")
+    for limit in ("5", "10"):
+        ended = program.run("run", "s.toml", "--limit", limit)
+        assert ended.code == 0
+        assert "unknown price" not in ended.out
+    nano = sum(end.cost or 0 for end in settled(program) if end.currency == "CNY")
+    assert f"CNY {nano / 1e9:.2f} spent" in ended.out
+
+
 def test_what_may_have_been_billed_is_booked_apart(program: Program) -> None:
     """A lost reply at its worst case, marked as an estimate; a refused call is free."""
     write(program, faults=0.3)
