@@ -21,6 +21,8 @@ _EVERYWHERE: Mapping[str, str] = {
     "TransportError": "nobody answers there: is the server running, and is base_url right?",
     "Overloaded": "the provider is in trouble; try again later",
 }
+_TAILS = ("/chat/completions", "/responses", "/messages")
+"""What people copy along with an address."""
 _SHORT: Mapping[str, str] = {
     "Unauthorized": "auth",
     "WrongAddress": "wrong address",
@@ -39,6 +41,9 @@ def advice(error: str, spec: ProviderSpec) -> str:
         key = printable(spec.api_key_env or spec.api_key_file, 80)
         return f"check the key in {key}" if key else "it wants a key: set api_key_env"
     if error == "WrongAddress":
+        url = spec.base_url.rstrip("/")
+        if tail := next((t for t in _TAILS if url.endswith(t)), ""):
+            return f"leave {tail} out of base_url: it is added"
         return f"check base_url: {printable(spec.base_url, 200)}"
     return _EVERYWHERE.get(error, "")
 

@@ -42,6 +42,13 @@ def test_whatever_stops_somebody_can_be_mended(error: str) -> None:
     assert "\n" not in said
 
 
+def test_an_address_with_the_path_of_a_call_is_told_without_it() -> None:
+    """It is what providers' pages show in their examples."""
+    table = ProviderTable(base_url="https://h/v1/chat/completions")
+    said = advice("WrongAddress", resolve("openai", table, where="w"))
+    assert said == "leave /chat/completions out of base_url: it is added"
+
+
 @pytest.mark.parametrize("api", ["openai-chat", "openai-responses", "anthropic", "gemini"])
 def test_a_wrong_key_and_an_empty_purse_are_told_by_a_run_and_by_a_check(
     program: Program, api: str
