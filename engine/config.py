@@ -115,6 +115,10 @@ def _benchmark(face: SweepTable, path: Path, home: Path, places: Places) -> Benc
         return benchmarks.load(name, home=home)
     except ConfigError as error:
         raise ConfigError(error.what, where=places.at(key="benchmark"), how=error.how) from None
+    except DataError as error:
+        if Path(name).is_file():  # what is wrong stands there, not here
+            raise
+        raise _at(places.at(key="benchmark"), error) from None
     except OSError as error:  # a name too long for any file
         raise ConfigError(
             f"benchmark {printable(name, 80)!r}: {error.strerror}", where=places.at(key="benchmark")

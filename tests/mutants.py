@@ -29,7 +29,7 @@ from queue import SimpleQueue
 ROOT = Path(__file__).resolve().parent.parent
 TABLE = Path(__file__).with_name("mutants.toml")
 WORKERS = 2
-PATIENCE_S = 180.0
+PATIENCE_S = 90.0
 """A suite that does not end by then has been stopped by the mutant: that is caught, too."""
 LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "runs", "build", "dist", "node_modules")
 CAUGHT, FAILED = "caught", 1
@@ -92,14 +92,14 @@ class Copy:
         before = path.read_text(encoding="utf-8")
         self._write(path, mutant.planted(before))
         try:
-            code, said = self.run(mutant.suites)
+            code, said = self.run(mutant.suites, PATIENCE_S)
         finally:
             self._write(path, before)
         if code == FAILED:
             return CAUGHT
         return "SURVIVED" if code == 0 else f"BROKEN: pytest ended with {code}\n{said}"
 
-    def run(self, suites: Iterable[str]) -> tuple[int, str]:
+    def run(self, suites: Iterable[str], patience_s: float | None = None) -> tuple[int, str]:
         """pytest up to the first failure: its exit code and its last words."""
         command = [
             sys.executable,
@@ -121,7 +121,7 @@ class Copy:
             start_new_session=True,
         )
         try:
-            said, _ = process.communicate(timeout=PATIENCE_S)
+            said, _ = process.communicate(timeout=patience_s)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, 9)
             process.communicate()

@@ -22,6 +22,7 @@ from data.schema import (
     Response,
     Rubric,
     Sweep,
+    Trial,
 )
 from engine.answering import answer_request
 from engine.judging import Case, derived_seed, judge_request, judgment, read_verdict
@@ -227,6 +228,29 @@ def test_a_readable_reply_is_a_verdict() -> None:
 def test_an_unreadable_reply_is_none_and_never_a_zero(text: str) -> None:
     """It will be asked for again."""
     assert read_verdict(case("二"), Response(text=text), ("", "")) is None
+
+
+@pytest.mark.parametrize(("position", "choice"), [(0, "first"), (1, "second")])
+def test_a_judge_that_saw_a_pair_the_other_way_round_is_turned_back(
+    position: int, choice: str
+) -> None:
+    """The choice is in the order of the candidates, whoever was shown first."""
+    pairs = load_rubric("alignsweep-pairs", home=Path("nowhere"))
+    trial = Trial(
+        kind="judgment",
+        question_id=1,
+        candidates=(("a", 0), ("b", 0)),
+        judge="j",
+        rubric="alignsweep-pairs",
+        position=position,
+    )
+    pair = case("", rubric=pairs, trial=trial, dialogues=(("我说二",), ("我说三",)))
+    shown = judge_request(pair, 0)[0].messages[-1].content
+    assert (shown.index("我说二") < shown.index("我说三")) == (position == 0)
+    verdict = read_verdict(pair, Response(text="甲更好。[[甲]]"), ("", ""))
+    assert verdict is not None
+    assert verdict.choice == choice
+    assert verdict.score == (1.0 if position == 0 else 0.0)
 
 
 def test_a_filtered_reply_is_no_verdict_whatever_it_says() -> None:
