@@ -11,7 +11,8 @@ READY      := $(VENV)/.ready
 TESTING    := $(VENV)/.ready-dev
 CODE       := $(wildcard engine providers cache data tests bench)
 # A benchmark is a file of bench/ that can be run; what it shares with others cannot.
-BENCHMARKS  = $(basename $(notdir $(shell grep -ls '__main__' bench/*.py)))
+# The soak takes an hour and is asked for by its own name.
+BENCHMARKS  = $(filter-out soak,$(basename $(notdir $(shell grep -ls '__main__' bench/*.py))))
 UV         := uv==0.13.9
 
 # The first interpreter that answers and is new enough; one plain line when there is none.
@@ -92,6 +93,18 @@ torture: $(TESTING)     ## the tests that take minutes: a thousand simulated day
 
 mutants: $(TESTING)     ## plant some fifty bugs, one at a time: the tests must catch each (ARGS="money")
 	@$(PY) -m tests.mutants $(ARGS)
+
+# The suites of the files that tests/coverage.ini names.
+COVERING = journal salvage retry retry_after breaker budget purse pacing limits delivered concurrency \
+           promises_pacing verdict verdict_schema built_in_rubrics rubric session rundir
+
+coverage: $(TESTING)    ## every branch of what keeps money, promises and scores is tested
+	@mkdir -p build
+	@$(PY) -m coverage run --rcfile tests/coverage.ini -m pytest -q $(COVERING:%=tests/test_%.py) $(ARGS)
+	@$(PY) -m coverage report --rcfile tests/coverage.ini
+
+soak: $(TESTING)        ## an hour at 300 requests/s: memory and descriptors stay flat (ARGS="5" minutes)
+	@$(PY) -m bench.soak $(ARGS)
 
 gallery: $(TESTING)     ## pictures of reports, plots, workbook and live view, in build/gallery
 	@$(PY) -m tests.gallery
