@@ -91,7 +91,7 @@ bench: $(TESTING)       ## run the benchmarks (make bench BENCHMARKS=throughput)
 torture: $(TESTING)     ## the tests that take minutes: a thousand simulated days and their like
 	@ALIGNSWEEP_TORTURE=1 $(PY) -m pytest -m torture $(ARGS)
 
-mutants: $(TESTING)     ## plant some fifty bugs, one at a time: the tests must catch each (ARGS="money")
+mutants: $(TESTING)     ## plant some sixty bugs, one at a time: the tests must catch each (ARGS="money")
 	@$(PY) -m tests.mutants $(ARGS)
 
 # The suites of the files that tests/coverage.ini names.
