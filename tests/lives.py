@@ -116,7 +116,7 @@ class Place:
         pid = os.fork()
         if pid == 0:
             try:
-                _leave_for(self.folder)
+                leave_for(self.folder)
                 files = Files(self.folder / "runs")
                 ends: list[int] = []
                 _listen(lambda: None, lambda: ends.append(files.operations))
@@ -166,7 +166,7 @@ def _child(
     own: Place, strike: Strike | None, commands: Sequence[Sequence[str]], memory: mmap.mmap
 ) -> int:
     """What happens after the fork. Ends with the first code that is not 0."""
-    _leave_for(own.folder)
+    leave_for(own.folder)
     counts = [0] * 5
 
     def count(index: int, by: int = 1) -> None:
@@ -192,6 +192,7 @@ def warm() -> None:
     """Import and build all that a life needs, once for all of them."""
     import typer.main
 
+    import providers.transport  # noqa: F401
     from engine.cli import main as front_door
 
     front_door.app = typer.main.get_command(front_door.app)  # type: ignore[assignment]
@@ -227,15 +228,15 @@ def ended(words: Sequence[str]) -> int:
     return 0
 
 
-def _leave_for(folder: Path) -> None:
+def leave_for(folder: Path, said: str = "said.txt") -> None:
     """A home of its own, and nobody's terminal."""
     os.chdir(folder)
     for name, below in (("DATA", "data"), ("CACHE", "cache"), ("CONFIG", "config")):
         os.environ[f"XDG_{name}_HOME"] = str(folder / "home" / below)
     os.environ |= {"HOME": str(folder / "home"), "COLUMNS": "160"}
-    said = os.open("said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    words = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     for stream in (1, 2):
-        os.dup2(said, stream)
+        os.dup2(words, stream)
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
     sys.stderr = os.fdopen(2, "w", encoding="utf-8", closefd=False)
 
