@@ -16,9 +16,13 @@ import ssl
 import zlib
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from functools import partial
 from urllib.parse import urlsplit
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
 
 from data.errors import ConfigError, TransportError
 from data.text import printable
@@ -30,10 +34,15 @@ MAX_BODY = 16 * 1024 * 1024
 """Bytes of a reply body, after decompression."""
 MAX_STREAM = 2 * MAX_BODY
 """Bytes of a streamed one, which repeats some 300 bytes around every token."""
+FREE_BODY, LARGE_BODIES = 1024 * 1024, 2
+"""Bytes of a body that anybody may hold, and how many may hold more at once: with hundreds of calls in
+flight, the cap alone would not bound the memory. No answer is so long; streams are not counted here."""
 FIRST_MARKS, LAST_MARKS = 1024, 64
 """How many arrivals are noted of a stream's beginning and end; between them the next noted one counts."""
 LARGE = 1024 * 1024
 """Bytes of a request from which on it is sent piece by piece; aiohttp warns of larger ones as a whole."""
+MOST_UNREAD = 64
+"""Replies on one connection that nobody has read yet. A sound server sends one, and few interim ones."""
 CONNECT_S = 30.0
 BASE_HEADERS: Mapping[str, str] = {
     "Content-Type": "application/json",
@@ -64,6 +73,18 @@ class Connections:
         return trace
 
 
+class _Guarded(ResponseHandler):
+    """aiohttp's own reader, but for a flood of interim replies (`100 Continue`): it keeps every one of
+    them until somebody reads it, and reads on meanwhile."""
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if len(self._buffer) > MOST_UNREAD and self.transport is not None:
+            self._buffer.clear()
+            self.transport.close()
+            self.set_exception(HttpProcessingError(code=400, message="too many interim replies"))
+
+
 class AiohttpTransport:
     """Transport over real HTTP. `connections` bounds the sockets of all accounts together."""
 
@@ -75,6 +96,7 @@ class AiohttpTransport:
         self._watched = _session(connections, counts)
         """For the one stream to each server that shows whether it keeps connections."""
         self._habits = Habits()
+        self._large = asyncio.Semaphore(LARGE_BODIES)
         self._deadlines: dict[float, Deadlines] = {}
         self._timeouts: dict[float, aiohttp.ClientTimeout] = {}
         self._trusts: dict[str, ssl.SSLContext] = {}
@@ -152,7 +174,10 @@ class AiohttpTransport:
             if lines is not None and streams and connection and connection.transport:
                 lines.append(connection.transport)
             marks = Marks(clock, started) if streams else None
-            body = await _read(response, told, MAX_STREAM if streams else MAX_BODY, marks)
+            if streams:
+                body = await _read(response, told, MAX_STREAM, marks)
+            else:
+                body = await _read(response, told, MAX_BODY, large=self._large)
             noted = marks.noted if marks and not _encoding(told) else ()
             return HttpReply(response.status, told, body, clock() - started, noted)
 
@@ -206,11 +231,12 @@ class AiohttpTransport:
 def _session(
     connections: int, counts: Connections | None, *, force_close: bool = False
 ) -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=connections, ttl_dns_cache=300, force_close=force_close)
+    guarded: partial[ResponseHandler] = partial(_Guarded, loop=asyncio.get_running_loop())
+    connector._factory = guarded
     return aiohttp.ClientSession(
         trace_configs=[counts.trace()] if counts else None,
-        connector=aiohttp.TCPConnector(
-            limit=connections, ttl_dns_cache=300, force_close=force_close
-        ),
+        connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         auto_decompress=False,
         raise_for_status=False,
@@ -270,24 +296,31 @@ async def _read(
     headers: Mapping[str, str],
     cap: int,
     marks: Marks | None = None,
+    large: asyncio.Semaphore | None = None,
 ) -> bytes:
-    """The body, decompressed if the server compressed it unasked. Raises TransportError over the cap."""
+    """The body, decompressed if the server compressed it unasked. Raises TransportError over the cap.
+
+    `large`: the places for bodies over `FREE_BODY`; while they are taken, the rest is not read.
+    """
     if (response.content_length or 0) > cap:
         response.close()
         raise TransportError(
             f"the reply announces {response.content_length} bytes; {cap} is the limit"
         )
-    chunks: list[bytes] = []
-    size = 0
-    while chunk := await response.content.readany():
-        size += len(chunk)
-        if size > cap:
-            response.close()
-            raise TransportError(f"the reply is longer than {cap} bytes")
-        chunks.append(chunk)
-        if marks is not None:
-            marks.note(size)
-    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    async with AsyncExitStack() as place:
+        chunks: list[bytes] = []
+        size = 0
+        while chunk := await response.content.readany():
+            if large is not None and size <= FREE_BODY < size + len(chunk):
+                await place.enter_async_context(large)
+            size += len(chunk)
+            if size > cap:
+                response.close()
+                raise TransportError(f"the reply is longer than {cap} bytes")
+            chunks.append(chunk)
+            if marks is not None:
+                marks.note(size)
+        body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
     encoding = _encoding(headers)
     return _decompressed(body, encoding, cap) if encoding else body
 
