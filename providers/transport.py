@@ -232,8 +232,7 @@ def _session(
     connections: int, counts: Connections | None, *, force_close: bool = False
 ) -> aiohttp.ClientSession:
     connector = aiohttp.TCPConnector(limit=connections, ttl_dns_cache=300, force_close=force_close)
-    guarded: partial[ResponseHandler] = partial(_Guarded, loop=asyncio.get_running_loop())
-    connector._factory = guarded
+    connector._factory = partial(_guarded, asyncio.get_running_loop())
     return aiohttp.ClientSession(
         trace_configs=[counts.trace()] if counts else None,
         connector=connector,
@@ -242,6 +241,10 @@ def _session(
         raise_for_status=False,
         headers=BASE_HEADERS,
     )
+
+
+def _guarded(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
+    return _Guarded(loop=loop)
 
 
 def _refuse_unsafe(url: str) -> None:

@@ -13,7 +13,6 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from statistics import median
@@ -76,7 +75,7 @@ class Ear:
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Benched, dict[str, Any]]]:
+def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Benched, dict[str, Any]]:
     """One call at a time; what the benchmark measured, and what the server told of the same calls."""
     folder = tmp_path_factory.mktemp("bench")
     questions = [
@@ -94,7 +93,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Benched, di
         (folder / "s.toml").write_text(SWEEP.format(url=url, tokens=TOKENS), encoding="utf-8")
         ears: list[Ear] = []
         benched = measured(folder, ears)
-    yield benched, ears[0].told
+    return benched, ears[0].told
 
 
 def measured(folder: Path, ears: list[Ear]) -> Benched:

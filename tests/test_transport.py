@@ -158,7 +158,7 @@ def test_the_request_goes_out_as_the_codec_made_it() -> None:
 
 
 def test_a_very_large_request_arrives_whole() -> None:
-    """A judge's prompt around an answer of a megabyte; aiohttp would warn of it, and some stop at warnings."""
+    """A judge's prompt around an answer of a megabyte; aiohttp would warn, and some stop at warnings."""
 
     async def main() -> Seen:
         async with hostile(raw(http(b"{}"))) as (server, transport):
@@ -360,7 +360,7 @@ async def streamed(server: Server, transport: AiohttpTransport) -> None:
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_streams_share_connections_once_the_server_was_seen_to_keep_one(keep: bool) -> None:
-    """Only the first is left open, alone; meanwhile, and where it was dropped, each is asked to be closed."""
+    """Only the first is left open; meanwhile, and where it was dropped, each is asked to be closed."""
 
     async def main() -> None:
         async with hostile(stream(keep=keep)) as (server, transport):
