@@ -61,9 +61,11 @@ def test_a_key_that_is_repeated_in_any_form_is_found_nowhere(program: Program, b
         out, err = process.communicate(timeout=100)
         heard = [e for each in server.ledger.houses.values() for e in each]
     assert process.returncode == (1 if before == CRASH else 3), err[-2000:]
-    assert len(heard) >= len(SCENES)
     keys = {key for e in heard for key in (IN_ENV, IN_FILE) if key in e.head}
-    assert keys == {IN_ENV, IN_FILE}
+    assert keys
+    if before == LOUD:  # else it ended early
+        assert len(heard) >= len(SCENES)
+        assert keys == {IN_ENV, IN_FILE}
     assert not [e for e in heard for key in keys if key in e.head.partition("\r\n")[0]]
     seen = [*everything(program), ("stdout", out), ("stderr", err)]
     assert [(n, form) for n, data in seen for key in keys if (form := leaked(data, key))] == []
