@@ -303,6 +303,8 @@ class Intent(Struct, frozen=True, tag="intent", tag_field="kind", omit_defaults=
     input_tokens: int = 0
     """What the account's token limits hold for it; 0: it has none."""
     output_tokens: int = 0
+    currency: str = ""
+    """Of `reserve`; empty: the budget's."""
 
 
 class Settled(Struct, frozen=True, tag="settled", tag_field="kind", omit_defaults=True):

@@ -93,6 +93,8 @@ class Charge(Struct, frozen=True):
     model: str
     stage: Stage
     amount: int | None
+    currency: str = ""
+    """Of `amount`; empty: the ledger's own."""
 
     def scopes(self) -> tuple[Scope, ...]:
         """Every ceiling that may bind it, the run's first."""
@@ -174,6 +176,8 @@ class Statistics(Struct, frozen=True):
     models: dict[str, Line]
     stages: dict[str, Line]
     in_flight: int
+    others: tuple[Statistics, ...] = ()
+    """What was paid in currencies that nobody can convert, without a ceiling: each by itself."""
 
 
 # --- the ledger --------------------------------------------------------------------------------

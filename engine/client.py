@@ -91,6 +91,7 @@ class Client:
                 ticket.charge.amount,
                 permit.need.input_tokens,
                 permit.need.output_tokens,
+                ticket.charge.currency,
             )
         )
         started = asyncio.get_running_loop().time()

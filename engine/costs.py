@@ -60,8 +60,8 @@ class Costs:
     def expected(self, progress: Progress) -> Expected | None:
         """None: nothing has a price, or too little was bought so far."""
         money = progress.money
-        if money is None or not money.booked:
-            return None
+        if money is None or not money.booked or money.others:
+            return None  # what costs something in another currency cannot be added
         low = high = float(money.booked)
         left = _left(progress)
         for (kind, name), count in left.items():

@@ -242,6 +242,8 @@ class MoneyView(Struct, frozen=True, kw_only=True):
     """Models and judges that have made calls of unknown price."""
     waiting: int = 0
     """Calls that wait for refunds of others, because the ceiling is near."""
+    others: dict[str, int] = {}
+    """Booked in further currencies, which nobody gave a rate for."""
 
 
 class Progress(Struct, frozen=True, kw_only=True):

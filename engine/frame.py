@@ -245,7 +245,9 @@ def _money(progress: Progress, outlook: Outlook, *, short: bool = False) -> str:
     if money is None or (not money.booked and money.limit is None):
         return ""
     least = "≥ " if money.unpriced else ""
-    text = f"{money.currency} {least}{figures.money(money.booked)} spent"
+    text = f"{money.currency} {least}{figures.money(money.booked)}"
+    text += "".join(f" + {figures.money(nano, code)}" for code, nano in money.others.items())
+    text += " spent"
     if outlook.money is not None:
         low, high = figures.amounts(outlook.money.low, outlook.money.high)
         expected = low if low == high else f"{low}–{high}"

@@ -147,7 +147,8 @@ def _money(progress: Progress, outlook: Outlook) -> list[str]:
     """`USD 0.41 of 320-405`: spent, and what the whole is expected to come to."""
     if progress.money is None or not progress.money.booked:
         return []
-    spent = figures.money(progress.money.booked, progress.money.currency)
+    amounts = {progress.money.currency: progress.money.booked, **progress.money.others}
+    spent = " + ".join(figures.money(nano, code) for code, nano in amounts.items())
     if outlook.money is None:
         return [spent]
     low, high = figures.amounts(outlook.money.low, outlook.money.high)

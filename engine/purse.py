@@ -4,7 +4,8 @@ Every attempt reserves its worst case before its first byte and is settled with 
 spent + reserved never exceeds a ceiling. What was refused (4xx, 429) or never left is free; a reply of no
 use that tells its usage all the same is paid by that; what ended without either may have been billed, so
 its worst case is booked apart, as estimated; an attempt that a crash cut off is possibly billed. An unknown
-price is None and counted, never 0.
+price is None and counted, never 0. Without a ceiling a currency that nobody gave a rate for has a ledger of
+its own.
 """
 
 from __future__ import annotations
@@ -59,10 +60,14 @@ class Purse:
         self._changed = asyncio.Event()
         self._waiting = 0
         self._budget = Budget(terms.ceiling, on_change=self._changed.set)
+        self._capped = bool(terms.ceiling.limits)
+        self._foreign: dict[str, Budget] = {}
+        """Without a ceiling: books in currencies that have no rate, side by side."""
 
     def reserve(self, account: str, job: Job) -> Ticket | Refusal:
         """Hold the worst case of a job's next attempt, or say why that is not possible now."""
-        return self._budget.reserve(self._charge(account, job))
+        charge = self._charge(account, job)
+        return self._book(charge.currency).reserve(charge)
 
     async def refund(self) -> None:
         """Wait until an attempt has been settled: who was blocked may ask again."""
@@ -76,32 +81,43 @@ class Purse:
     def settle(self, ticket: Ticket, job: Job, end: Response | CallError) -> Paid:
         """Book how an attempt ended."""
         price = self._prices[party_of(job.trial)]
+        charge = ticket.charge
+        book = self._book(charge.currency)
         paid = _paid(price, end)
         if paid.nano is None:
-            self._budget.settle(ticket, None)
-            if price is None or ticket.charge.amount is None:
+            book.settle(ticket, None)
+            if price is None or charge.amount is None:
                 return paid
-            return Paid(ticket.charge.amount, self._exchange.currency, estimated=True)
-        worth = self._exchange.up(Amount(paid.nano, paid.currency)) if paid.nano else 0
-        self._budget.settle(ticket, worth)
+            return Paid(charge.amount, charge.currency or self._exchange.currency, estimated=True)
+        worth = paid.nano
+        if paid.nano and not charge.currency:
+            worth = self._exchange.up(Amount(paid.nano, paid.currency))
+        book.settle(ticket, worth)
         return paid
 
     def statistics(self) -> Statistics:
-        return self._budget.statistics()
+        """The budget's own ledger, and the others beside it."""
+        others = tuple(book.statistics() for _, book in sorted(self._foreign.items()))
+        return replace(self._budget.statistics(), others=others)
 
     def view(self) -> MoneyView:
-        """What people see of it while the sweep runs."""
-        seen = self.statistics()
+        """What people see of it while the sweep runs: the own currency first, if it was paid in."""
+        own = self.statistics()
+        books = [own, *own.others]
+        if own.others and not own.total.booked:
+            books = [*own.others, own]
+        seen = books[0]
         return MoneyView(
             currency=seen.currency,
             booked=seen.total.booked,
             limit=seen.total.limit,
-            calls=seen.total.calls,
-            unpriced=seen.total.unpriced,
+            calls=sum(book.total.calls for book in books),
+            unpriced=sum(book.total.unpriced for book in books),
             by_party={name: line.booked for name, line in seen.models.items()},
             reserved=seen.total.reserved,
-            unpriced_parties=sum(line.unpriced > 0 for line in seen.models.values()),
+            unpriced_parties=sum(line.unpriced > 0 for b in books for line in b.models.values()),
             waiting=self._waiting,
+            others={b.currency: b.total.booked for b in books[1:] if b.total.booked},
         )
 
     def restore(self, spent: Spent, provider_of: Mapping[str, str] = {}) -> None:
@@ -110,21 +126,37 @@ class Purse:
         `provider_of`: the provider of each account that has another name; ceilings name providers.
         """
         for past, (nano, calls) in spent.sums.items():
-            amount: int | None = nano
-            if past.currency not in ("", OWN):
+            amount: int | None = nano if past.currency else None
+            currency = past.currency if self._is_foreign(past.currency) else ""
+            if past.currency not in ("", OWN) and not currency:
                 amount = self._exchange.up(Amount(nano, past.currency))
             account = provider_of.get(past.account, past.account)
-            charge = Charge(account, past.name, past.stage, amount if past.currency else None)
-            self._budget.restore(charge, past.column, calls=calls)
+            charge = Charge(account, past.name, past.stage, amount, currency)
+            self._book(currency).restore(charge, past.column, calls=calls)
 
     def _charge(self, account: str, job: Job) -> Charge:
         stage, name = party_of(job.trial)
         price = self._prices[stage, name]
-        amount = None
-        if price is not None:
-            most = worst_case(price, len(job.http.body), job.max_tokens, 0)
-            amount = self._exchange.up(Amount(most, price.currency))
-        return Charge(account, name, stage, amount)
+        if price is None:
+            return Charge(account, name, stage, None)
+        most = worst_case(price, len(job.http.body), job.max_tokens, 0)
+        if self._is_foreign(price.currency):
+            return Charge(account, name, stage, most, price.currency)
+        return Charge(account, name, stage, self._exchange.up(Amount(most, price.currency)))
+
+    def _is_foreign(self, currency: str) -> bool:
+        """Is it booked by itself? Where there is a ceiling everything must be converted."""
+        known = currency in ("", OWN) or self._exchange.knows(currency)
+        return not known and not self._capped
+
+    def _book(self, currency: str) -> Budget:
+        """The ledger of a charge in this currency."""
+        if not currency:
+            return self._budget
+        if currency not in self._foreign:
+            none = Ceiling(currency=currency)
+            self._foreign[currency] = Budget(none, on_change=self._changed.set)
+        return self._foreign[currency]
 
 
 class Past(Struct, frozen=True):
@@ -164,7 +196,7 @@ class Spent:
 
     def _give_up(self, intent: Intent | None) -> None:
         if intent is not None:
-            own = OWN if intent.reserve is not None else ""
+            own = (intent.currency or OWN) if intent.reserve is not None else ""
             self._add(intent, "possibly_billed", intent.reserve, own)
 
     def _add(self, intent: Intent, column: Column, nano: int | None, currency: str) -> None:
@@ -221,12 +253,8 @@ def purse_for(
             )
     if capped:
         terms.exchange.require({p.currency for p in prices.values() if p is not None})
-    else:  # nothing is bounded: what cannot be added up is unknown
+    else:
         terms = _in_one_currency(terms, {p.currency for p in prices.values() if p is not None})
-        prices = {
-            party: p if p is not None and terms.exchange.knows(p.currency) else None
-            for party, p in prices.items()
-        }
     return Purse(terms, prices)
 
 

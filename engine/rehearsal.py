@@ -195,7 +195,8 @@ def _use(
 def _summed_up(outcome: Outcome, uses: list[AccountUse], broke_s: float | None) -> Rehearsal:
     rejected = sum(use.rejected for use in uses)  # free, whatever the price is
     total = outcome.spent.total
-    priced = total.calls - rejected > total.unpriced
+    priced = total.booked or total.calls - rejected > total.unpriced
+    unknown = total.unpriced or outcome.spent.others  # or in a currency of its own
     return Rehearsal(
         state=outcome.state,
         duration_s=outcome.progress.elapsed_s,
@@ -206,7 +207,7 @@ def _summed_up(outcome: Outcome, uses: list[AccountUse], broke_s: float | None) 
         rejected=rejected,
         input_tokens=sum(use.input_tokens for use in uses),
         output_tokens=sum(use.output_tokens for use in uses),
-        cost_nano=total.booked if priced or not total.unpriced else None,
+        cost_nano=total.booked if priced or not unknown else None,
         spent=outcome.spent,
         accounts=tuple(sorted(uses, key=lambda use: -use.busy)),
         errors=outcome.progress.errors,

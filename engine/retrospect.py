@@ -155,21 +155,27 @@ class _Seen:
         )
 
     def _money(self) -> MoneyView | None:
-        """In the one currency that was paid in; None where there are several, or none."""
-        booked: Counter[str] = Counter()
-        currencies: set[str] = set()
-        calls = unpriced = 0
+        """What was paid in each currency, the one of most calls first; None where there is none.
+
+        Worst cases in the budget's own currency are left out where that has no other name.
+        """
+        booked: dict[str, Counter[str]] = {}
+        counts: Counter[str] = Counter()
         for past, (nano, count) in self._spent.sums.items():
-            calls += count
-            unpriced += count if past.currency == "" else 0
-            booked[past.name] += nano
-            currencies |= {past.currency} - {"", "own"}
-        if len(currencies) != 1:
+            counts[past.currency] += count
+            if past.currency:
+                booked.setdefault(past.currency, Counter())[past.name] += nano
+        own = booked.pop("own", Counter())
+        if not booked:
             return None
+        first, *others = sorted(booked, key=lambda code: (-counts[code], code))
+        if not others:
+            booked[first] += own
         return MoneyView(
-            currency=currencies.pop(),
-            booked=sum(booked.values()),
-            calls=calls,
-            unpriced=unpriced,
-            by_party=dict(booked),
+            currency=first,
+            booked=booked[first].total(),
+            calls=counts.total(),
+            unpriced=counts[""],
+            by_party=dict(booked[first]),
+            others={code: booked[code].total() for code in others},
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,7 +12,7 @@ from data.prices import Price
 from data.schema import Answer, Intent, ProviderSpec, Response, Settled, Trial
 from engine.budget import TOTAL, Ceiling
 from engine.money import Exchange
-from engine.purse import OWN, Party, Past, Spent, Terms, purse_for, sums
+from engine.purse import OWN, Party, Past, Purse, Spent, Terms, purse_for, sums
 from engine.rundir import records
 
 if TYPE_CHECKING:
@@ -203,3 +203,76 @@ def test_what_cannot_be_bounded_is_refused_where_there_is_a_ceiling(
     assert purse_for(open_end, parties, date(2026, 1, 1)).statistics().total.limit is None
     free = Terms({("generate", "m"): Price("USD", 1, 0)}, Exchange(), Ceiling(limits={TOTAL: 5}))
     assert purse_for(free, parties, date(2026, 1, 1)).statistics().total.limit == 5
+
+
+# --- currencies without a rate -----------------------------------------------------------------
+
+
+def write_without_rate(program: Program, judge: str, **parts: Any) -> None:
+    """Nobody says what a yuan is worth."""
+    write(program, judge=judge, **parts)
+    text = (program.folder / "s.toml").read_text(encoding="utf-8")
+    (program.folder / "s.toml").write_text(text.replace('[exchange]\nCNY = "0.14"\n', ""))
+
+
+def test_without_a_budget_each_currency_is_booked_by_itself(program: Program) -> None:
+    """As exactly as the budget's own, in the summary, `status`, the report and the journal."""
+    write_without_rate(program, IN_DOLLARS)
+    said = program.run("run", "s.toml", "--limit", "10")
+    ends = settled(program)
+    for code, asked, told in (("CNY", 2_000, 8_000), ("USD", 30_000, 60_000)):
+        own = [end for end in ends if end.currency == code]
+        assert len(own) == 10
+        nano = sum(end.cost or 0 for end in own)
+        usages = [end.usage for end in own if end.usage is not None]
+        assert nano == sum(asked * u.input_tokens + told * u.output_tokens for u in usages) > 0
+        shown = f"{code} {nano / 1e9:.2f}"
+        assert f"{shown} spent" in said.out + said.err
+        assert f"{shown} spent" in program.run("status", "s").out
+        assert shown in program.run("report", "s", "--format", "md").out
+    assert "unknown price" not in said.out + said.err
+
+
+def test_a_currency_without_a_rate_is_carried_over_sessions(program: Program) -> None:
+    """Also the worst case of a lost reply, and of an attempt whose end a crash has hidden."""
+    write_without_rate(
+        program, 'price = { currency = "CNY", input = "1", output = "1" }', faults=0.3
+    )
+    program.run("run", "s.toml", "--limit", "10")
+    lost = [end for end in settled(program) if end.estimated]
+    assert lost
+    assert {end.currency for end in lost} == {"CNY"}
+    before = sum(end.cost or 0 for end in settled(program) if not end.estimated)
+    said = program.run("run", "s.toml", "--limit", "10")
+    assert f"CNY {before / 1e9:.2f} spent" in said.out + said.err
+    spent = Spent()
+    trial = Trial(kind="answer", question_id=1, candidates=(("m", 0),))
+    spent.enter(Intent(1, trial, "sim", 0.0, reserve=500, currency="CNY"))
+    spent.close()
+    assert spent.sums == {Past("sim", "generate", "m", "possibly_billed", "CNY"): (500, 1)}
+
+
+def test_with_a_budget_a_currency_without_a_rate_is_refused(program: Program) -> None:
+    """A ceiling needs one sum."""
+    write_without_rate(program, IN_DOLLARS, budget='[budget]\ncurrency = "USD"\ntotal = "2"')
+    said = program.run("run", "s.toml")
+    assert said.code == 2
+    assert "no exchange rate from CNY to USD" in said.err
+
+
+def test_the_live_view_has_every_currency(program: Program) -> None:
+    """The budget's own first; where nothing was paid in it, the others stand for it."""
+    price = Price(currency="CNY", input_pico=1_000_000, output_pico=1_000_000)
+    purse = Purse(Terms({}, Exchange(), Ceiling()), {("generate", "m"): price})
+    for currency, nano in (("CNY", 5), ("EUR", 7)):
+        sums = Spent()
+        sums.sums[Past("a", "generate", "m", "spent", currency)] = (nano, 2)
+        purse.restore(sums)
+    seen = purse.view()
+    assert (seen.currency, seen.booked, seen.others, seen.calls) == ("CNY", 5, {"EUR": 7}, 4)
+    sums = Spent()
+    sums.sums[Past("a", "generate", "m", "spent", "USD")] = (3, 1)
+    purse.restore(sums)
+    seen = purse.view()
+    assert (seen.currency, seen.booked) == ("USD", 3)
+    assert seen.others == {"CNY": 5, "EUR": 7}

@@ -262,7 +262,7 @@ def test_what_was_assumed_and_what_nobody_knows_is_said(program: Program) -> Non
     assert "no rate limit given for zhipu: the rehearsal cannot know it" in said
     assert "assumed to take 2.5 s" in said
     assert "no price is known for gpt" in said
-    assert "money unknown" in said
+    assert "money CNY <0.01 spent, 12 calls of unknown price" in said
     assert "0.00" not in said
     assert max(map(len, ended.out.splitlines())) <= 80
     assert "would bring" not in said

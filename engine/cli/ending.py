@@ -144,8 +144,11 @@ def money_line(spent: Statistics) -> str:
         return formatted(Amount(nano, spent.currency))
 
     total = spent.total
+    others = [money_line(other) for other in spent.others]
     if total.calls and total.unpriced == total.calls:
-        return f"{total.unpriced:,} calls of unknown price"
+        return ", ".join([*others, f"{total.unpriced:,} calls of unknown price"])
+    if others and not total.calls:
+        return ", ".join(others)
     parts = [f"{shown(total.spent)} spent"]
     if total.estimated:
         parts.append(f"{shown(total.estimated)} estimated")
@@ -153,6 +156,7 @@ def money_line(spent: Statistics) -> str:
         parts.append(f"{shown(total.possibly_billed)} possibly billed")
     if total.limit is not None:
         parts.append(f"ceiling {shown(total.limit)}")
+    parts += others
     if total.unpriced:
         parts.append(f"{total.unpriced:,} calls of unknown price")
     return ", ".join(parts)

@@ -100,11 +100,14 @@ def note_lines(told: Told) -> Iterator[str]:
 def money(end: Rehearsal) -> str:
     """Spent, estimated, and the calls whose price nobody knows."""
     total = end.spent.total
-    if end.cost_nano is None:
+    books = [*([] if end.cost_nano is None else [end.spent]), *end.spent.others]
+    if not books:
         return "unknown: no price is known for any of the models"
-    parts = [f"{_amount(total.spent, end.spent)} spent"]
-    if total.estimated:
-        parts.append(f"{_amount(total.estimated, end.spent)} estimated")
+    parts = []
+    for book in books:
+        parts.append(f"{_amount(book.total.spent, book)} spent")
+        if book.total.estimated:
+            parts.append(f"{_amount(book.total.estimated, book)} estimated")
     if total.limit is not None:
         parts.append(f"ceiling {_amount(total.limit, end.spent)}")
     if total.unpriced:
