@@ -1,4 +1,4 @@
-"""Which servers keep a connection after a streamed reply: found by watching one, never by losing a call.
+"""Which servers keep a connection after a stream: found out by watching one, never by losing a call.
 
 Some servers (llama.cpp's among them) close a connection after a stream and do not say so; a request that
 goes out on it just then is lost, and nobody knows whether it is billed. TLS endpoints are big and behave;

@@ -360,7 +360,7 @@ async def streamed(server: Server, transport: AiohttpTransport) -> None:
 
 @pytest.mark.parametrize("keep", [True, False])
 def test_streams_share_connections_once_the_server_was_seen_to_keep_one(keep: bool) -> None:
-    """Only the first is left open; meanwhile, and where it was dropped, each is asked to be closed."""
+    """Only the first is left open, alone; meanwhile, and where it was dropped, each is closed."""
 
     async def main() -> None:
         async with hostile(stream(keep=keep)) as (server, transport):

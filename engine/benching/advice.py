@@ -2,8 +2,9 @@
 
 Recommended is the smallest tested rung that gives at least 95 % of the most throughput (of the fitted
 line where the knee was passed, else of the best rung), while at most 1 % of requests are turned away with
-429, at most 1 % fail, the slowest percent stays below half the timeout, and this process kept up. The
-rate limit that was met on the way is said beside it.
+429, at most 1 % fail, the slowest percent stays below half the timeout, this process kept up, and the
+service level objectives that were asked for are met. The rate limit that was met on the way is said
+beside it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 
 from data.schema import Struct
 from engine.benching.knee import Knee, Step, knee
+from engine.benching.objectives import Objective, missed
 from engine.benching.rungs import Rung, Spread
 
 ENOUGH, TOLERATED, OF_TIMEOUT = 0.95, 0.01, 0.5
@@ -36,7 +38,7 @@ class Advice(Struct, frozen=True, kw_only=True):
     """Useful results a minute at the best rung that may be ranked."""
 
 
-def advise(rungs: Sequence[Rung], timeout_s: float) -> Advice:
+def advise(rungs: Sequence[Rung], timeout_s: float, objectives: Sequence[Objective] = ()) -> Advice:
     """`rungs`: all of one target."""
     ladder = sorted((r for r in rungs if r.load == "closed"), key=lambda r: r.level)
     target = rungs[0].target if rungs else ""
@@ -49,10 +51,12 @@ def advise(rungs: Sequence[Rung], timeout_s: float) -> Advice:
         bound = any(r.client.bound for r in ladder)
         why = "this machine could not keep up" if bound else "no rung brought anything useful"
         return Advice(target=target, knee=bend, why=why)
-    sound = [r for r in ranked if not _objection(r, timeout_s)]
+    sound = [r for r in ranked if not (_objection(r, timeout_s) or missed(r, objectives))]
     best = max(_per_min(r) for r in sound) if sound else None
     if best is None:
-        why = f"at {ranked[0].level:g} in flight: {_objection(ranked[0], timeout_s)}"
+        first = ranked[0]
+        objection = _objection(first, timeout_s) or missed(first, objectives)
+        why = f"at {first.level:g} in flight: {objection}"
         return Advice(target=target, knee=bend, why=why)
     chosen = next((r for r in sound if _gives_enough(r, bend, best)), sound[-1])
     return Advice(
@@ -60,9 +64,16 @@ def advise(rungs: Sequence[Rung], timeout_s: float) -> Advice:
         knee=bend,
         concurrency=_places(chosen),
         level=chosen.level,
-        why=_reason(chosen, sound, bend),
+        why=_held_back(chosen, ladder, objectives) or _reason(chosen, sound, bend),
         best_per_min=best,
     )
+
+
+def _held_back(chosen: Rung, ladder: Sequence[Rung], objectives: Sequence[Objective]) -> str:
+    """The objective that forbids the next rung; empty: none does."""
+    above = next((r for r in ladder if r.level > chosen.level), None)
+    objection = missed(above, objectives) if above is not None else ""
+    return f"at {above.level:g}: {objection}" if above is not None and objection else ""
 
 
 def _gives_enough(rung: Rung, bend: Knee, best: float) -> bool:

@@ -15,10 +15,22 @@ from data.schema import JudgeSpec, ModelSpec, Struct
 from engine.benching.advice import Advice, advise
 from engine.benching.discovered import LimitFound, latest_limits
 from engine.benching.folder import Benched
-from engine.benching.rungs import LITTLE_GAP, Rung
+from engine.benching.objectives import Objective, Verdict, goodput, objectives_of, verdicts
+from engine.benching.quantiles import Range
+from engine.benching.rungs import LITTLE_GAP, Measured, Rung
+from engine.benching.rungs import rung as rung_of
 from engine.benching.settings import Settings
 
 SCHEMA = "alignsweep.bench/1"
+
+
+class Service(Struct, frozen=True, kw_only=True):
+    """How one rung stands to the objectives."""
+
+    level: float
+    goodput_per_min: Range | None
+    """Useful results a minute that kept every bound."""
+    verdicts: tuple[Verdict, ...]
 
 
 class TargetReport(Struct, frozen=True, kw_only=True):
@@ -29,6 +41,8 @@ class TargetReport(Struct, frozen=True, kw_only=True):
     model: str
     rungs: tuple[Rung, ...]
     advice: Advice
+    service: tuple[Service, ...] = ()
+    """Rung by rung; empty where there are no objectives."""
 
 
 class Together(Struct, frozen=True, kw_only=True):
@@ -67,19 +81,24 @@ class Document(Struct, frozen=True, kw_only=True):
     together: tuple[Together, ...]
     limits: tuple[LimitFound, ...]
     warnings: tuple[str, ...]
+    slo: tuple[str, ...] = ()
+    """The objectives that it was held against."""
 
 
-def document(benched: Benched) -> Document:
-    """Everything that a benchmark's journal says."""
+def document(benched: Benched, slo: str | None = None) -> Document:
+    """Everything that a benchmark's journal says. `slo`: other objectives than were asked for then."""
+    objectives = objectives_of(benched.settings.slo if slo is None else slo)
     sweep = benched.header.sweep
     parties: dict[str, ModelSpec | JudgeSpec] = {f"model:{m.name}": m for m in sweep.models}
     parties |= {f"judge:{j.name}": j for j in sweep.judges}
     specs = {spec.name: spec for spec in sweep.providers}
-    rungs = benched.rungs()
+    measured = benched.measured()
+    rungs = [rung_of(blocks) for blocks in measured]
     targets = []
-    for name in dict.fromkeys(rung.target for rung in rungs):
+    for name in dict.fromkeys(one.target for one in rungs):
         party = parties[name]
-        own = tuple(rung for rung in rungs if rung.target == name)
+        mine = [(r, blocks) for r, blocks in zip(rungs, measured, strict=True) if r.target == name]
+        own = tuple(one for one, _ in mine)
         timeout_s = accounts_of(specs[party.provider])[0].timeout_s
         targets.append(
             TargetReport(
@@ -87,7 +106,8 @@ def document(benched: Benched) -> Document:
                 provider=party.provider,
                 model=party.model,
                 rungs=own,
-                advice=advise(own, timeout_s),
+                advice=advise(own, timeout_s, objectives),
+                service=tuple(_service(*pair, objectives) for pair in mine) if objectives else (),
             )
         )
     attempts = list(benched.timings())
@@ -110,7 +130,35 @@ def document(benched: Benched) -> Document:
         together=_together(targets, sweep.repeats),
         limits=latest_limits(benched.limits),
         warnings=tuple(_warnings(benched, targets)),
+        slo=tuple(objective.text for objective in objectives),
     )
+
+
+def _service(one: Rung, blocks: Sequence[Measured], objectives: Sequence[Objective]) -> Service:
+    return Service(
+        level=one.level,
+        goodput_per_min=goodput(blocks, objectives),
+        verdicts=verdicts(one, objectives),
+    )
+
+
+def unmet(doc: Document) -> list[str]:
+    """What is not met at the rungs that are recommended (or would be), target by target."""
+    found = []
+    for report in doc.targets:
+        at = chosen(report)
+        for service in report.service:
+            if at is None or service.level != at.level:
+                continue
+            found += [
+                f"{report.target} at {at.level:g}: {verdict.objective}"
+                + (" (too few calls to say)" if verdict.state == "unknown" else " is missed")
+                for verdict in service.verdicts
+                if verdict.state != "met"
+            ]
+        if at is None and doc.slo:
+            found.append(f"{report.target}: nothing was measured")
+    return found
 
 
 def schema() -> dict[str, Any]:
@@ -186,10 +234,9 @@ def _warnings(benched: Benched, targets: Sequence[TargetReport]) -> list[str]:
                 found.append(f"{where}: completions and Little's law differ by {gap:.1%}")
             if rung.tokens.unknown:
                 found.append(f"{where}: {rung.tokens.unknown} replies without token counts")
-            if rung.money.estimated:
-                found.append(
-                    f"{where}: {rung.money.estimated} lost replies are booked at their worst case"
-                )
+        if lost := sum(rung.money.estimated for rung in report.rungs):
+            are = "reply is" if lost == 1 else "replies are"
+            found.append(f"{report.target}: {lost} lost {are} booked at the worst case")
     if any(t.salted for t in benched.timings()) and benched.settings.cache == "natural":
         found.append("questions were asked more than once; those began with salt")
     if benched.lost:

@@ -69,6 +69,10 @@ class Benched:
 
     def rungs(self) -> list[Rung]:
         """Every load on every target, repeats together; in the sweep's order, levels rising."""
+        return [rung(blocks) for blocks in self.measured()]
+
+    def measured(self) -> list[list[Measured]]:
+        """The blocks behind each rung, in the same order."""
         groups: dict[Key, list[Measured]] = defaultdict(list)
         for block, timings in self.blocks:
             groups[block.target, block.load, block.level].append((block, timings))
@@ -77,7 +81,7 @@ class Benched:
             f"judge:{j.name}" for j in sweep.judges
         ]
         keys = sorted(groups, key=lambda key: (order.index(key[0]), key[1], key[2]))
-        return [rung(groups[key]) for key in keys]
+        return [groups[key] for key in keys]
 
     def timings(self) -> Iterator[Timing]:
         """All attempts, those of cut blocks and preflights too."""

@@ -13,6 +13,7 @@ from data import codec
 from data.errors import ConfigError
 from data.schema import LoadKind, Struct
 from data.text import printable
+from engine.benching.objectives import objectives_of
 
 LADDER = (1, 2, 4, 8, 16, 32, 64)
 Streaming = Literal["auto", "yes", "no"]
@@ -43,6 +44,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     cache: CacheMode = "natural"
     max_errors: float = 0.05
     """A larger share of errors, or of 429s, ends a target's ladder."""
+    slo: str = ""
+    """Objectives (engine/benching/objectives.py); none if empty."""
 
 
 def settings_of(record: dict[str, Any], where: str) -> Settings:
@@ -64,6 +67,7 @@ def check(settings: Settings) -> Settings:
         0 < settings.min_seconds <= settings.max_seconds, "--step-seconds", "MIN..MAX, above 0"
     )
     _require(settings.repeats >= 1, "--repeat", "at least 1")
+    objectives_of(settings.slo)
     _require(settings.limit is None or settings.limit >= 1, "--questions", "at least 1")
     return settings
 

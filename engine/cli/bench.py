@@ -1,7 +1,8 @@
 """`alignsweep bench`: what a provider gives per minute and per coin, measured with the sweep's own calls.
 
 Exit codes: 0 measured, 2 the user can mend it, 4 stopped by money or time (what is there is valid), 5 this
-machine could not keep up, 130 interrupted (the same command with --out goes on).
+machine could not keep up, 6 an objective of --slo is not met, 130 interrupted (the same command with --out
+goes on).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from data.errors import ConfigError
 from data.text import printable
 from engine.cli import benched
 from engine.cli import options as flags
-from engine.cli.benched import as_text, columns, put
+from engine.cli.benched import as_text, columns, hold_to, put
 from engine.cli.benching import INTERRUPTED, measure_with
 
 if TYPE_CHECKING:
@@ -65,6 +66,9 @@ MaxSeconds = Annotated[
 ]
 Cache = Annotated[str, typer.Option(help="natural, or cold: every prompt begins with salt.")]
 Stream = Annotated[str, typer.Option(help="auto (as the sweep file has it), yes or no.")]
+Slo = Annotated[
+    str, typer.Option(help="Objectives, such as `p95 ttft < 2 s, error rate < 1 %`; exit code 6.")
+]
 Seed = Annotated[int, typer.Option(help="Decides the order of questions and blocks.")]
 
 
@@ -88,6 +92,7 @@ def run(
     cache: Cache = "natural",
     stream: Stream = "auto",
     seed: Seed = 0,
+    slo: Slo = "",
     run_dir: flags.RunDir = None,
     out: Annotated[
         Path | None,
@@ -106,7 +111,7 @@ def run(
     loads = _loads(ladder, concurrency, rpm, arrival)
     settings = _settings(
         loads, target, questions, (min_requests, max_requests), step_seconds, ci, repeat,
-        max_seconds, cache, stream, seed,
+        max_seconds, cache, stream, seed, slo,
     )  # fmt: skip
     order = _order(sweep, settings, leg, max_cost, run_dir)
     plan = _outlook(order)
@@ -173,6 +178,7 @@ def _settings(
     cache: str,
     stream: str,
     seed: int,
+    slo: str = "",
 ) -> Settings:
     from data.codec import convert
     from engine.benching.settings import Settings, check, seconds_of
@@ -193,6 +199,7 @@ def _settings(
         "seed": seed,
         "stream": stream,
         "cache": cache,
+        "slo": slo,
     }
     return check(convert(given, Settings, where="alignsweep bench"))
 
@@ -281,3 +288,4 @@ def _finish(folder: Path, finished: Finished, *, as_json: bool) -> None:
         raise typer.Exit(2)
     if any(rung.client.bound for report in doc.targets for rung in report.rungs):
         raise typer.Exit(CLIENT_BOUND)
+    hold_to(doc)

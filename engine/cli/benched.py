@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from engine.benching.document import Document
 
 
+MISSED = 6
+
+
 def limits(
     sweep: flags.SweepFile,
     run_dir: flags.RunDir = None,
@@ -48,16 +51,23 @@ def limits(
 
 def report(
     bench: Annotated[Path, typer.Argument(help="A benchmark's folder.")],
-    form: Annotated[str, typer.Option("--format", help="text, json, csv or md.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="text, html, json, csv or md.")] = "text",
     out: Annotated[Path | None, typer.Option(help="Write to this file instead.")] = None,
+    slo: Annotated[
+        str | None, typer.Option(help="Hold it against these objectives instead; exit code 6.")
+    ] = None,
 ) -> None:
     """Report a benchmark again, also one that was interrupted."""
     from engine.benching.document import document
     from engine.benching.folder import read
+    from engine.benching.samples import samples
     from engine.reports import benched_files
+    from engine.reports.bench_web.page import render
 
-    doc = document(read(bench))
+    benched = read(bench)
+    doc = document(benched, slo)
     made = {
+        "html": lambda: render(doc, samples(benched)),
         "text": lambda: as_text(doc),
         "json": lambda: benched_files.as_json(doc),
         "csv": lambda: benched_files.as_csv(doc),
@@ -68,6 +78,8 @@ def report(
             f"no format `{printable(form, 40)}`", where="--format", how=", ".join(made)
         )
     put(made[form](), out)
+    if slo is not None:
+        hold_to(doc)
 
 
 def diff(
@@ -137,6 +149,17 @@ def apply(
     backup = put_back(sweep, changed)
     load(sweep, home=data_home())
     typer.echo(f"\nwritten; the file as it was: {printable(str(backup))}")
+
+
+def hold_to(doc: Document) -> None:
+    """Exit with code 6, saying why, where an objective is not met at what is recommended."""
+    from engine.benching.document import unmet
+
+    found = unmet(doc)
+    for line in found:
+        typer.echo(f"objective: {printable(line)}", err=True)
+    if found:
+        raise typer.Exit(MISSED)
 
 
 def as_text(doc: Document) -> bytes:

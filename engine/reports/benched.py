@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from engine import figures
 from engine.benching.discovered import LimitFound
-from engine.benching.document import Document, TargetReport
+from engine.benching.document import Document, TargetReport, Together
+from engine.benching.objectives import RATES, Verdict
 from engine.benching.outlook import Outlook
 from engine.benching.quantiles import Range, Share
 from engine.benching.rungs import Rung, Spread
@@ -47,34 +48,65 @@ DEFINITIONS = (
     " attempt. ttft: first token of any channel. cost/1k: of 1,000 useful results, every billed"
     " attempt counted. ±95%: half the interval. –: too few calls to say."
 )
+GOODPUT = (
+    "good/min: useful results of calls that kept every bound on a duration. ✓ met, ✗ missed, by the"
+    " estimate; ?: the 95 % interval lies on both sides of the bound."
+)
 
 
 def lines(doc: Document, columns: int = COLUMNS) -> Iterator[str]:
     """The whole report."""
     simulated = "  (simulated)" if doc.simulated else ""
     yield f"bench · {inert(doc.sweep)} · {inert(doc.benchmark)} · seed {doc.settings.seed}{simulated}"
-    yield f"spent {_spent(doc)}"
+    yield f"spent {spent(doc)}"
     yield ""
     yield from table(doc.targets, columns)
     yield ""
+    heads, rows = objectives(doc)
+    if rows:
+        yield from grid_lines(heads, rows, columns, name=0)
+        yield ""
     for report in doc.targets:
         yield from paragraph(advice(report), columns, first=f"{inert(report.target)}: ", rest="  ")
-    for pair in doc.together:
-        speed = figures.NONE if pair.judged_per_min is None else _number(pair.judged_per_min)
-        money = figures.NONE if pair.cost is None else _per_1000(pair.cost, doc.currency)
-        slowest = f" ({inert(pair.slowest)} is the slowest)" if pair.slowest else ""
-        yield from paragraph(
-            f"{speed} judged answers a minute{slowest}, {money}",
-            columns,
-            first=f"{inert(pair.model)} with its judges: ",
-            rest="  ",
-        )
+    for pair, text in together(doc):
+        yield from paragraph(text, columns, first=f"{inert(pair.model)} ", rest="  ")
     for limit in doc.limits:
         yield f"limit of {inert(limit.account)}: {inert(limit.name)} {limit.value:g} ({limit.source})"
     for warning in doc.warnings:
         yield from paragraph(inert(warning), columns, first="note: ", rest="  ")
     yield ""
-    yield from paragraph(DEFINITIONS, columns)
+    yield from paragraph(DEFINITIONS + (f" {GOODPUT}" if rows else ""), columns)
+
+
+def objectives(doc: Document) -> tuple[tuple[Heading, ...], list[list[str]]]:
+    """Rung by rung: goodput, and how each objective stands; no rows where there are none."""
+    heads = (
+        Heading("target", right=False),
+        Heading("load"),
+        Heading("good/min"),
+        *(Heading(inert(text)) for text in doc.slo),
+    )
+    rows = [
+        [
+            inert(report.target),
+            f"{service.level:g}",
+            _per_min(service.goodput_per_min),
+            *(_verdict(verdict) for verdict in service.verdicts),
+        ]
+        for report in doc.targets
+        for service in report.service
+    ]
+    return heads, rows
+
+
+def _verdict(verdict: Verdict) -> str:
+    """`1.32 s ✓`; `?` where the interval goes over the bound, `–` where there are too few calls."""
+    if verdict.found is None:
+        return figures.NONE
+    est = verdict.found.est
+    rate = any(word in verdict.objective for word in RATES)
+    shown = f"{est:.1%}" if rate else f"{est:.3g} s"
+    return f"{shown} {'✓' if verdict.state == 'met' else '✗'}{'' if verdict.sure else '?'}"
 
 
 def table(reports: Sequence[TargetReport], columns: int) -> list[str]:
@@ -117,6 +149,20 @@ def advice(report: TargetReport) -> str:
         return f"nothing to recommend: {found.why or 'no ladder was measured'}"
     best = figures.NONE if found.best_per_min is None else _number(found.best_per_min)
     return f"use {found.concurrency} in flight ({found.why}); at best {best} useful a minute"
+
+
+def together(doc: Document) -> Iterator[tuple[Together, str]]:
+    """What a judged answer takes, model by model, in a sentence that goes on after its name."""
+    for pair in doc.together:
+        speed = figures.NONE if pair.judged_per_min is None else _number(pair.judged_per_min)
+        money = figures.NONE if pair.cost is None else _per_1000(pair.cost, doc.currency)
+        slowest = f" ({inert(pair.slowest)} is the slowest)" if pair.slowest else ""
+        yield pair, f"with its judges: {speed} judged answers a minute{slowest}, {money}"
+
+
+def limit_word(name: str) -> str:
+    """What a limit is called."""
+    return _LIMIT_WORDS.get(name, inert(name))
 
 
 def plan_lines(plan: Outlook, columns: int, most: int | None) -> Iterator[str]:
@@ -169,7 +215,7 @@ def limit_lines(found: Sequence[LimitFound], now_s: float, columns: int) -> list
     rows = [
         [
             inert(limit.account),
-            _LIMIT_WORDS.get(limit.name, inert(limit.name)),
+            limit_word(limit.name),
             f"{limit.value:,g}",
             inert(limit.source),
             figures.NONE if limit.found_s is None else _age(now_s - limit.found_s),
@@ -192,7 +238,8 @@ def _nano(amount: int | None) -> str:
     return figures.NONE if amount is None else figures.money(amount)
 
 
-def _spent(doc: Document) -> str:
+def spent(doc: Document) -> str:
+    """`USD 1.23`, and what nobody knows."""
     known = figures.money(doc.spent, doc.currency) if doc.currency else ""
     unknown = f"{figures.many(doc.unpriced, 'attempt')} of unknown price" if doc.unpriced else ""
     cut = (

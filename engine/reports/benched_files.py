@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from data import codec
 from engine.benching.document import Document, TargetReport
@@ -17,6 +17,7 @@ from engine.money import NANO
 from engine.reports import benched
 from engine.reports.csvfile import text as cell
 from engine.reports.markdown import text as escaped
+from engine.reports.plain import Heading
 
 DURATIONS = ("latency", "wall", "wait", "ttfb", "ttft", "ttfa", "tpot", "arrival")
 PERCENTILES = ("p50", "p90", "p95", "p99")
@@ -42,18 +43,27 @@ def as_csv(doc: Document) -> bytes:
 def as_markdown(doc: Document) -> str:
     """The table with all columns, the advice, the notes and the definitions."""
     title = f"# Benchmark of {escaped(doc.sweep)}" + (" (simulated)" if doc.simulated else "")
-    heads = [head.text for head in benched.HEADS]
-    rows = [
-        [escaped(value) for value in benched.row(report, rung)]
-        for report in doc.targets
-        for rung in report.rungs
-    ]
-    rule = ["---", *["---:"] * (len(heads) - 1)]
-    table = "\n".join("| " + " | ".join(line) + " |" for line in (heads, rule, *rows))
+    rows = [benched.row(report, rung) for report in doc.targets for rung in report.rungs]
+    heads, held = benched.objectives(doc)
     said = [f"- {escaped(r.target)}: {escaped(benched.advice(r))}" for r in doc.targets]
     notes = [f"- {escaped(warning)}" for warning in doc.warnings]
-    parts = [title, table, "\n".join(said), "\n".join(notes), benched.DEFINITIONS]
+    parts = [
+        title,
+        _table(benched.HEADS, rows),
+        _table(heads, held) if held else "",
+        "\n".join(said),
+        "\n".join(notes),
+        benched.DEFINITIONS,
+        benched.GOODPUT if held else "",
+    ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _table(heads: Sequence[Heading], rows: Sequence[Sequence[str]]) -> str:
+    names = [escaped(head.text) for head in heads]
+    rule = ["---", *["---:"] * (len(names) - 1)]
+    cells = ([escaped(value) for value in row] for row in rows)
+    return "\n".join("| " + " | ".join(line) + " |" for line in (names, rule, *cells))
 
 
 def _fields(doc: Document, report: TargetReport, rung: Rung) -> Iterator[tuple[str, object]]:
@@ -88,6 +98,10 @@ def _fields(doc: Document, report: TargetReport, rung: Rung) -> Iterator[tuple[s
         nano = getattr(money, name)
         yield f"cost_{name}", None if nano is None else nano / NANO
     yield "cost_waste", money.waste
+    if doc.slo:
+        service = next(s for s in report.service if s.level == rung.level)
+        yield from _range("goodput_per_min", service.goodput_per_min)
+        yield "slo_met", str(all(v.state == "met" for v in service.verdicts)).lower()
 
 
 def _range(name: str, value: Range | None) -> Iterator[tuple[str, float | None]]:

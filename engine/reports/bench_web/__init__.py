@@ -1,0 +1,1 @@
+"""A benchmark as one HTML page that loads nothing and runs nothing."""
