@@ -30,6 +30,7 @@ from data.schema import (
     Sweep,
 )
 from data.text import printable
+from engine.benchtable import BenchTable
 from engine.budget import BudgetTable, Stage, ceiling
 from engine.escalating import check_escalation
 from engine.money import Exchange
@@ -50,6 +51,8 @@ class Loaded(Struct, frozen=True):
     text: bytes
     terms: Terms
     """What it says about money."""
+    bench: BenchTable = BenchTable()
+    """What it says about benchmarks."""
 
 
 def load(path: Path, *, home: Path) -> Loaded:
@@ -79,7 +82,7 @@ def load(path: Path, *, home: Path) -> Loaded:
         deadline_s=face.deadline_s,
         hedge=face.hedge,
     )
-    return Loaded(sweep, benchmark, found, path, text, _terms(face, places))
+    return Loaded(sweep, benchmark, found, path, text, _terms(face, places), face.bench)
 
 
 def _terms(face: SweepTable, places: Places) -> Terms:

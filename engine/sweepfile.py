@@ -19,6 +19,7 @@ from data.errors import ConfigError
 from data.prices import PriceTable
 from data.schema import EscalateRule, ParsePolicy, VerdictForm
 from data.text import printable
+from engine.benchtable import BenchTable
 from engine.budget import BudgetTable
 from engine.keys import names_a_file, names_a_variable
 from engine.manners import HEADER_NAME, check_manners, looks_secret
@@ -103,6 +104,7 @@ class SweepTable(Table, frozen=True, kw_only=True):
     judges: list[JudgeTable] = []
     budget: BudgetTable | None = None
     exchange: dict[str, str | int | float] = {}
+    bench: BenchTable = BenchTable()
 
 
 # --- reading -----------------------------------------------------------------------------------

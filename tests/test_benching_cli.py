@@ -122,6 +122,44 @@ def test_real_requests_need_a_yes(here: Program) -> None:
     assert "first call failed" in nobody.err
 
 
+def test_the_sweep_file_has_defaults_and_flags_stand_above_them(here: Program) -> None:
+    """`[bench]`: two rungs there, one of them by a flag; nothing else of the table is lost."""
+    table = '[bench]\nladder = [2, 8]\nleg = "answer"\nstep_seconds = "2..5"\nseed = 7\n'
+    (here.folder / "s.toml").write_text(SWEEP + table, encoding="utf-8")
+    planned = here.run("bench", "plan", "s.toml")
+    assert "2 blocks" in planned.out, planned
+    assert "judge:j" not in planned.out
+    ended = here.run("bench", "run", "s.toml", "--ladder", "4", "--json", "--out", "b")
+    assert ended.code == 0, ended
+    doc = json.loads(ended.out)
+    assert doc["settings"]["levels"] == [4]
+    assert (doc["settings"]["seed"], doc["settings"]["max_seconds"]) == (7, 5)
+    assert [t["target"] for t in doc["targets"]] == ["model:m"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("ci = 2", "[bench] ci"),
+        ('step_seconds = "9..3"', "[bench] step_seconds"),
+        ('slo = "p95 speed < 1"', "[bench] slo"),
+        ('ladder = "1,2"', "ladder"),
+        ("laddr = [1]", "laddr"),
+        ("ladder = []", "[bench] ladder"),
+        ('cache = "warm"', "warm"),
+    ],
+)
+def test_a_table_that_makes_no_sense_is_told_with_its_key(
+    here: Program, line: str, message: str
+) -> None:
+    """Exit code 2, naming the file."""
+    (here.folder / "s.toml").write_text(f"{SWEEP}[bench]\n{line}\n", encoding="utf-8")
+    ended = here.run("bench", "plan", "s.toml")
+    assert ended.code == 2, ended
+    assert message in ended.err
+    assert "s.toml" in ended.err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -14,8 +14,8 @@ from data.errors import ConfigError
 from data.schema import LoadKind, Struct
 from data.text import printable
 from engine.benching.objectives import objectives_of
+from engine.benchtable import LADDER, BenchTable
 
-LADDER = (1, 2, 4, 8, 16, 32, 64)
 Streaming = Literal["auto", "yes", "no"]
 CacheMode = Literal["natural", "cold"]
 
@@ -46,6 +46,35 @@ class Settings(Struct, frozen=True, kw_only=True):
     """A larger share of errors, or of 429s, ends a target's ladder."""
     slo: str = ""
     """Objectives (engine/benching/objectives.py); none if empty."""
+
+
+def wished(
+    table: BenchTable,
+    *,
+    targets: Sequence[str] = (),
+    load: LoadKind = "closed",
+    levels: Sequence[float] | None = None,
+) -> Settings:
+    """The settings of a table; `levels` other than its ladder's. Raises ConfigError, naming a flag."""
+    least_s, most_s = seconds_of(table.step_seconds)
+    given = {
+        "load": load,
+        "levels": tuple(sorted(set(table.ladder if levels is None else levels))),
+        "targets": tuple(targets),
+        "limit": table.questions,
+        "min_requests": table.min_requests,
+        "max_requests": table.max_requests,
+        "min_seconds": least_s,
+        "max_seconds": most_s,
+        "ci": table.ci,
+        "repeats": table.repeat,
+        "total_seconds": table.max_seconds,
+        "seed": table.seed,
+        "stream": table.stream,
+        "cache": table.cache,
+        "slo": table.slo,
+    }
+    return check(codec.convert(given, Settings, where="alignsweep bench"))
 
 
 def settings_of(record: dict[str, Any], where: str) -> Settings:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,9 +22,10 @@ from engine.cli.benched import as_text, columns, hold_to, put
 from engine.cli.benching import INTERRUPTED, measure_with
 
 if TYPE_CHECKING:
+    from data.schema import LoadKind
     from engine.benching.outlook import Outlook
-    from engine.benching.settings import Settings
     from engine.benching.work import Finished, Order
+    from engine.config import Loaded
 
 app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
 for _after in (benched.report, benched.limits, benched.diff, benched.apply):
@@ -39,8 +40,13 @@ Targets = Annotated[
     list[str] | None,
     typer.Option("--target", "-t", help="Only this model or judge; may be repeated."),
 ]
-Leg = Annotated[str, typer.Option(help="answer (models), judge (judges) or both.")]
-Ladder = Annotated[str, typer.Option(help="Calls in flight, one block each.")]
+Leg = Annotated[
+    str | None, typer.Option(help="answer (models), judge (judges) or both.", show_default="both")
+]
+Ladder = Annotated[
+    str | None,
+    typer.Option(help="Calls in flight, one block each.", show_default="1,2,4,8,16,32,64"),
+]
 Concurrency = Annotated[
     int | None, typer.Option(min=1, help="One block of so many calls in flight, no ladder.")
 ]
@@ -49,50 +55,73 @@ Rpm = Annotated[
 ]
 Arrival = Annotated[str, typer.Option(help="With --rpm: poisson or constant.")]
 Questions = Annotated[int | None, typer.Option(help="Questions at most; all if left out.")]
-MinRequests = Annotated[int, typer.Option(help="Calls in a block at least.")]
+MinRequests = Annotated[
+    int | None, typer.Option(help="Calls in a block at least.", show_default="40")
+]
 MaxRequests = Annotated[
-    int, typer.Option(help="Calls in a block at most (never below three rounds of its places).")
+    int | None,
+    typer.Option(
+        help="Calls in a block at most (never below three rounds of its places).",
+        show_default="400",
+    ),
 ]
-StepSeconds = Annotated[str, typer.Option(help="Seconds of a block: MIN..MAX.")]
+StepSeconds = Annotated[
+    str | None, typer.Option(help="Seconds of a block: MIN..MAX.", show_default="20..90")
+]
 Precision = Annotated[
-    float, typer.Option("--ci", help="Enough when the rate is known within this (half width).")
+    float | None,
+    typer.Option(
+        "--ci", help="Enough when the rate is known within this (half width).", show_default="0.1"
+    ),
 ]
-Repeat = Annotated[int, typer.Option(help="Blocks per load; the repeats in random order.")]
+Repeat = Annotated[
+    int | None,
+    typer.Option(help="Blocks per load; the repeats in random order.", show_default="1"),
+]
 MaxCost = Annotated[
     str | None, typer.Option(help="The benchmark's own budget, in the sweep's currency.")
 ]
 MaxSeconds = Annotated[
     float | None, typer.Option(help="Begin no further block after so many seconds.")
 ]
-Cache = Annotated[str, typer.Option(help="natural, or cold: every prompt begins with salt.")]
-Stream = Annotated[str, typer.Option(help="auto (as the sweep file has it), yes or no.")]
-Slo = Annotated[
-    str, typer.Option(help="Objectives, such as `p95 ttft < 2 s, error rate < 1 %`; exit code 6.")
+Cache = Annotated[
+    str | None,
+    typer.Option(help="natural, or cold: every prompt begins with salt.", show_default="natural"),
 ]
-Seed = Annotated[int, typer.Option(help="Decides the order of questions and blocks.")]
+Stream = Annotated[
+    str | None,
+    typer.Option(help="auto (as the sweep file has it), yes or no.", show_default="auto"),
+]
+Slo = Annotated[
+    str | None,
+    typer.Option(help="Objectives, such as `p95 ttft < 2 s, error rate < 1 %`; exit code 6."),
+]
+Seed = Annotated[
+    int | None, typer.Option(help="Decides the order of questions and blocks.", show_default="0")
+]
 
 
 @app.command("run")
 def run(
     sweep: flags.SweepFile,
     target: Targets = None,
-    leg: Leg = "both",
-    ladder: Ladder = "1,2,4,8,16,32,64",
+    leg: Leg = None,
+    ladder: Ladder = None,
     concurrency: Concurrency = None,
     rpm: Rpm = "",
     arrival: Arrival = "poisson",
     questions: Questions = None,
-    min_requests: MinRequests = 40,
-    max_requests: MaxRequests = 400,
-    step_seconds: StepSeconds = "20..90",
-    ci: Precision = 0.10,
-    repeat: Repeat = 1,
+    min_requests: MinRequests = None,
+    max_requests: MaxRequests = None,
+    step_seconds: StepSeconds = None,
+    ci: Precision = None,
+    repeat: Repeat = None,
     max_cost: MaxCost = None,
     max_seconds: MaxSeconds = None,
-    cache: Cache = "natural",
-    stream: Stream = "auto",
-    seed: Seed = 0,
-    slo: Slo = "",
+    cache: Cache = None,
+    stream: Stream = None,
+    seed: Seed = None,
+    slo: Slo = None,
     run_dir: flags.RunDir = None,
     out: Annotated[
         Path | None,
@@ -108,12 +137,14 @@ def run(
     ] = False,
 ) -> None:
     """Measure models and judges of a sweep file under rising load, and report."""
+    given = {
+        "leg": leg, "questions": questions, "min_requests": min_requests,
+        "max_requests": max_requests, "step_seconds": step_seconds, "ci": ci, "repeat": repeat,
+        "max_cost": max_cost, "max_seconds": max_seconds, "cache": cache, "stream": stream,
+        "seed": seed, "slo": slo,
+    }  # fmt: skip
     loads = _loads(ladder, concurrency, rpm, arrival)
-    settings = _settings(
-        loads, target, questions, (min_requests, max_requests), step_seconds, ci, repeat,
-        max_seconds, cache, stream, seed, slo,
-    )  # fmt: skip
-    order = _order(sweep, settings, leg, max_cost, run_dir)
+    order = _order(sweep, given, loads, target, run_dir)
     plan = _outlook(order)
     _say_plan(plan, order, err=as_json)
     if dry_run:
@@ -128,23 +159,24 @@ def run(
 def plan(
     sweep: flags.SweepFile,
     target: Targets = None,
-    leg: Leg = "both",
-    ladder: Ladder = "1,2,4,8,16,32,64",
+    leg: Leg = None,
+    ladder: Ladder = None,
     rpm: Rpm = "",
     questions: Questions = None,
-    min_requests: MinRequests = 40,
-    max_requests: MaxRequests = 400,
-    step_seconds: StepSeconds = "20..90",
-    repeat: Repeat = 1,
+    min_requests: MinRequests = None,
+    max_requests: MaxRequests = None,
+    step_seconds: StepSeconds = None,
+    repeat: Repeat = None,
     max_cost: MaxCost = None,
     run_dir: flags.RunDir = None,
 ) -> None:
     """Show what a benchmark would send, cost and take. Sends nothing and needs no key."""
-    settings = _settings(
-        _loads(ladder, None, rpm, "poisson"), target, questions, (min_requests, max_requests),
-        step_seconds, 0.10, repeat, None, "natural", "auto", 0,
-    )  # fmt: skip
-    order = _order(sweep, settings, leg, max_cost, run_dir)
+    given = {
+        "leg": leg, "questions": questions, "min_requests": min_requests,
+        "max_requests": max_requests, "step_seconds": step_seconds, "repeat": repeat,
+        "max_cost": max_cost,
+    }  # fmt: skip
+    order = _order(sweep, given, _loads(ladder, None, rpm, "poisson"), target, run_dir)
     _say_plan(_outlook(order), order, err=False)
 
 
@@ -152,61 +184,33 @@ def plan(
 
 
 def _loads(
-    ladder: str, concurrency: int | None, rpm: str, arrival: str
-) -> tuple[str, tuple[float, ...]]:
-    """The kind of load, and its levels."""
+    ladder: str | None, concurrency: int | None, rpm: str, arrival: str
+) -> tuple[LoadKind, tuple[float, ...] | None]:
+    """The kind of load, and its levels; None: the ladder of the sweep file."""
     from engine.benching.settings import levels_of
 
     if not rpm:
-        return "closed", (float(concurrency),) if concurrency else levels_of(ladder)
-    if arrival not in ("poisson", "constant"):
-        raise ConfigError(
-            f"no arrival `{printable(arrival, 40)}`", where="--arrival", how="poisson, constant"
-        )
-    return arrival, levels_of(rpm)
-
-
-def _settings(
-    loads: tuple[str, tuple[float, ...]],
-    target: list[str] | None,
-    questions: int | None,
-    requests: tuple[int, int],
-    step_seconds: str,
-    ci: float,
-    repeat: int,
-    max_seconds: float | None,
-    cache: str,
-    stream: str,
-    seed: int,
-    slo: str = "",
-) -> Settings:
-    from data.codec import convert
-    from engine.benching.settings import Settings, check, seconds_of
-
-    least_s, most_s = seconds_of(step_seconds)
-    given = {
-        "load": loads[0],
-        "levels": loads[1],
-        "targets": tuple(target or ()),
-        "limit": questions,
-        "min_requests": requests[0],
-        "max_requests": requests[1],
-        "min_seconds": least_s,
-        "max_seconds": most_s,
-        "ci": ci,
-        "repeats": repeat,
-        "total_seconds": max_seconds,
-        "seed": seed,
-        "stream": stream,
-        "cache": cache,
-        "slo": slo,
-    }
-    return check(convert(given, Settings, where="alignsweep bench"))
+        ladder = str(concurrency) if concurrency else ladder
+        return "closed", levels_of(ladder) if ladder is not None else None
+    if arrival == "poisson":
+        return "poisson", levels_of(rpm)
+    if arrival == "constant":
+        return "constant", levels_of(rpm)
+    raise ConfigError(
+        f"no arrival `{printable(arrival, 40)}`", where="--arrival", how="poisson, constant"
+    )
 
 
 def _order(
-    sweep: Path, settings: Settings, leg: str, max_cost: str | None, run_dir: Path | None
+    sweep: Path,
+    given: dict[str, Any],
+    loads: tuple[LoadKind, tuple[float, ...] | None],
+    target: list[str] | None,
+    run_dir: Path | None,
 ) -> Order:
+    """The sweep file's `[bench]`, and the flags that were given above it."""
+    from data.codec import replace
+    from engine.benching.settings import wished
     from engine.benching.stored import stored_answers
     from engine.benching.targets import targets_of
     from engine.benching.work import Order
@@ -217,9 +221,13 @@ def _order(
     from engine.paths import data_home
 
     loaded = load(sweep, home=data_home())
+    _check_table(loaded)
+    table = replace(loaded.bench, **{k: v for k, v in given.items() if v is not None})
+    settings = wished(table, targets=target or (), load=loads[0], levels=loads[1])
     today = datetime.now(tz=UTC).date()
-    targets = targets_of(loaded, leg, settings, today)
-    limits = {} if max_cost is None else {TOTAL: nano(max_cost, where="--max-cost")}
+    targets = targets_of(loaded, table.leg, settings, today)
+    most = table.max_cost
+    limits = {} if most is None else {TOTAL: nano(most, where="--max-cost")}
     judges = any(target.stage == "judge" for target in targets)
     return Order(
         loaded=loaded,
@@ -228,6 +236,18 @@ def _order(
         answers=stored_answers(run_folder(loaded, run_dir)) if judges else {},
         ceiling=Ceiling(currency=loaded.terms.exchange.currency, limits=limits),
     )
+
+
+def _check_table(loaded: Loaded) -> None:
+    """Raises ConfigError that names the file where its own table is at fault, and no flag."""
+    from engine.benching.settings import wished
+
+    try:
+        wished(loaded.bench)
+    except ConfigError as error:
+        flag = error.where.split()[0] if error.where.startswith("--") else ""
+        where = f"{loaded.path}: [bench] {flag[2:].replace('-', '_')}".rstrip()
+        raise ConfigError(error.what, where=where, how=error.how) from None
 
 
 def _outlook(order: Order) -> Outlook:
