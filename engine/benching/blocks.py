@@ -18,6 +18,7 @@ from data.schema import LoadKind, Struct, Timing
 from engine.benching.caller import Broken, Caller, OutOfMoney, Spot
 from engine.benching.calls import Window
 from engine.benching.enough import Enough
+from engine.benching.rungs import LIMITED
 from engine.benching.targets import Target
 from engine.concurrency import ConcurrencyController
 
@@ -88,7 +89,10 @@ class BlockRun:
 
     def attempted(self, timing: Timing) -> None:
         """An attempt of this block has ended."""
-        self._enough.attempted(failed=timing.error not in ("", "RateLimited"))
+        limited = timing.error == LIMITED
+        self._enough.attempted(failed=bool(timing.error) and not limited, limited=limited)
+        if limited:
+            self._look()
 
     def _end(self, why: str) -> None:
         if not self._stop.is_set():

@@ -30,6 +30,7 @@ class Enough:
         self._rounds = ROUNDS * self._places if load == "closed" else 1
         self._closed = load == "closed"
         self._began = self._ended = self._failed = self._attempts = 0
+        self._limited = False
         self._walls: list[float] = []
         self._ends: list[float] = []
         self.steady_s: float | None = None
@@ -39,10 +40,11 @@ class Enough:
         """A call was begun."""
         self._began += 1
 
-    def attempted(self, *, failed: bool) -> None:
-        """An attempt ended; `failed`: in an error other than a 429."""
+    def attempted(self, *, failed: bool, limited: bool = False) -> None:
+        """An attempt ended; `limited`: in a 429; `failed`: in another error."""
         self._attempts += 1
         self._failed += failed
+        self._limited |= limited
 
     def ended(self, intended_s: float, done_s: float) -> None:
         """A call ended."""
@@ -57,6 +59,8 @@ class Enough:
         """Why no further call is begun; empty: go on."""
         if self._failed >= LEAST_FAILED and self._failed > HOPELESS * self._attempts:
             return "errors"
+        if self._limited and self._settings.polite:
+            return "limited"
         n, wanted = len(self._walls), self._settings
         if n >= max(wanted.max_requests, self._rounds):
             return "count"

@@ -85,6 +85,8 @@ class Schedule:
         last = rungs[-1]
         if all(rung.client.bound for rung in rungs[-BUSY_STEPS:]) and len(rungs) >= BUSY_STEPS:
             return f"this machine could not keep up ({last.client.bound[0]})"
+        if self._settings.polite and last.turned_away:
+            return "the first 429 was seen"
         if (last.limited.est or 0) > most:
             return f"{last.limited.est:.0%} of requests were turned away (429)"
         if (last.failed.est or 0) > most:

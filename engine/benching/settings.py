@@ -46,6 +46,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """A larger share of errors, or of 429s, ends a target's ladder."""
     slo: str = ""
     """Objectives (engine/benching/objectives.py); none if empty."""
+    polite: bool = False
+    """The first 429 ends a block, and its target's ladder."""
 
 
 def wished(

@@ -7,10 +7,8 @@ goes on).
 
 from __future__ import annotations
 
-import sys
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,13 +17,13 @@ from data.text import printable
 from engine.cli import benched
 from engine.cli import options as flags
 from engine.cli.benched import as_text, columns, hold_to, put
-from engine.cli.benching import INTERRUPTED, measure_with
+from engine.cli.benching import measure_with
+from engine.cli.ordering import agree, new_folder, order_of
 
 if TYPE_CHECKING:
     from data.schema import LoadKind
     from engine.benching.outlook import Outlook
     from engine.benching.work import Finished, Order
-    from engine.config import Loaded
 
 app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
 for _after in (benched.report, benched.limits, benched.diff, benched.apply):
@@ -144,13 +142,13 @@ def run(
         "seed": seed, "slo": slo,
     }  # fmt: skip
     loads = _loads(ladder, concurrency, rpm, arrival)
-    order = _order(sweep, given, loads, target, run_dir)
+    order = order_of(sweep, given, loads, target, run_dir)
     plan = _outlook(order)
     _say_plan(plan, order, err=as_json)
     if dry_run:
         return
-    _ask(order, yes)
-    folder = out or _new_folder(order)
+    agree(order, yes)
+    folder = out or new_folder(order)
     finished = measure_with(order, folder, keep=keep)
     _finish(folder, finished, as_json=as_json)
 
@@ -176,7 +174,7 @@ def plan(
         "max_requests": max_requests, "step_seconds": step_seconds, "repeat": repeat,
         "max_cost": max_cost,
     }  # fmt: skip
-    order = _order(sweep, given, _loads(ladder, None, rpm, "poisson"), target, run_dir)
+    order = order_of(sweep, given, _loads(ladder, None, rpm, "poisson"), target, run_dir)
     _say_plan(_outlook(order), order, err=False)
 
 
@@ -201,55 +199,6 @@ def _loads(
     )
 
 
-def _order(
-    sweep: Path,
-    given: dict[str, Any],
-    loads: tuple[LoadKind, tuple[float, ...] | None],
-    target: list[str] | None,
-    run_dir: Path | None,
-) -> Order:
-    """The sweep file's `[bench]`, and the flags that were given above it."""
-    from data.codec import replace
-    from engine.benching.settings import wished
-    from engine.benching.stored import stored_answers
-    from engine.benching.targets import targets_of
-    from engine.benching.work import Order
-    from engine.budget import TOTAL, Ceiling
-    from engine.cli.session import run_folder
-    from engine.config import load
-    from engine.money import nano
-    from engine.paths import data_home
-
-    loaded = load(sweep, home=data_home())
-    _check_table(loaded)
-    table = replace(loaded.bench, **{k: v for k, v in given.items() if v is not None})
-    settings = wished(table, targets=target or (), load=loads[0], levels=loads[1])
-    today = datetime.now(tz=UTC).date()
-    targets = targets_of(loaded, table.leg, settings, today)
-    most = table.max_cost
-    limits = {} if most is None else {TOTAL: nano(most, where="--max-cost")}
-    judges = any(target.stage == "judge" for target in targets)
-    return Order(
-        loaded=loaded,
-        settings=settings,
-        targets=targets,
-        answers=stored_answers(run_folder(loaded, run_dir)) if judges else {},
-        ceiling=Ceiling(currency=loaded.terms.exchange.currency, limits=limits),
-    )
-
-
-def _check_table(loaded: Loaded) -> None:
-    """Raises ConfigError that names the file where its own table is at fault, and no flag."""
-    from engine.benching.settings import wished
-
-    try:
-        wished(loaded.bench)
-    except ConfigError as error:
-        flag = error.where.split()[0] if error.where.startswith("--") else ""
-        where = f"{loaded.path}: [bench] {flag[2:].replace('-', '_')}".rstrip()
-        raise ConfigError(error.what, where=where, how=error.how) from None
-
-
 def _outlook(order: Order) -> Outlook:
     from engine.benching.outlook import outlook
 
@@ -266,21 +215,6 @@ def _say_plan(plan: Outlook, order: Order, *, err: bool) -> None:
         typer.echo(
             "note: no run holds answers yet, so judges are shown the questions' references", err=err
         )
-
-
-def _ask(order: Order, yes: bool) -> None:
-    """Real providers cost real money: somebody has to agree."""
-    if yes or all(target.provider.simulated for target in order.targets):
-        return
-    if not sys.stdin.isatty():
-        raise ConfigError("this sends real requests", where="bench run", how="add --yes to agree")
-    if not typer.confirm("send them?", err=True):
-        raise typer.Exit(INTERRUPTED)
-
-
-def _new_folder(order: Order) -> Path:
-    stamp = datetime.now(tz=UTC).strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"{order.loaded.sweep.name}-bench-{stamp}"
 
 
 # --- the end -----------------------------------------------------------------------------------

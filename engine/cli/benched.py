@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 
 
 MISSED = 6
+PROBE_LADDER = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0)
+PROBE = {
+    "min_requests": 8,
+    "max_requests": 60,
+    "step_seconds": "2..10",
+    "ci": 0.5,
+    "repeat": 1,
+    "max_seconds": 300.0,
+    "slo": "",
+}
+"""Short blocks: what is wanted is a 429 and what it says, not a figure."""
 
 
 def limits(
@@ -27,8 +38,20 @@ def limits(
         list[Path] | None, typer.Option(help="A benchmark's folder outside ./runs; repeatable.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line per limit.")] = False,
+    probe: Annotated[
+        bool,
+        typer.Option("--probe", help="Ask first, with rising load, until the first 429; it costs."),
+    ] = False,
+    target: Annotated[
+        list[str] | None, typer.Option("--target", "-t", help="Probe only with this one.")
+    ] = None,
+    max_cost: Annotated[str, typer.Option(help="The probe's budget.")] = "0.20",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before sending.")] = False,
 ) -> None:
-    """Show what is known of each account's limits, who said so, and how long ago. Sends nothing."""
+    """Show what is known of each account's limits, who said so, and how long ago.
+
+    Sends nothing, unless it is to probe.
+    """
     from data.codec import encode
     from engine.benching.discovered import gathered
     from engine.benching.folder import all_of
@@ -37,6 +60,8 @@ def limits(
     from engine.paths import data_home
     from engine.reports.benched import limit_lines
 
+    if probe:
+        _probe(sweep, target, max_cost, run_dir, yes=yes)
     loaded = load(sweep, home=data_home())
     folder = run_folder(loaded, run_dir)
     benches = [*all_of(Path("runs"), loaded.sweep.name), *(bench or ())]
@@ -47,6 +72,21 @@ def limits(
         return
     for line in limit_lines(found, time.time(), columns()):
         typer.echo(line)
+
+
+def _probe(
+    sweep: Path, target: list[str] | None, max_cost: str, run_dir: Path | None, *, yes: bool
+) -> None:
+    """A short benchmark that stops at the first 429; what it met is in its journal."""
+    from engine.cli.benching import measure_with
+    from engine.cli.ordering import agree, new_folder, order_of
+
+    given = {**PROBE, "max_cost": max_cost}
+    order = order_of(sweep, given, ("closed", PROBE_LADDER), target, run_dir, polite=True)
+    agree(order, yes)
+    finished = measure_with(order, new_folder(order), keep=True)
+    for name, why in finished.ended.items():
+        typer.echo(f"{printable(name)}: {printable(why)}", err=True)
 
 
 def report(
