@@ -9,12 +9,14 @@ import pytest
 
 from data.catalog import AccountTable, ProviderTable
 from data.prices import PriceTable
+from engine.benchtable import BenchTable
 from engine.budget import BudgetTable
 from engine.sweepfile import JudgeTable, ModelTable, SweepTable, parse
 from providers.simulator import SimOptions
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = (
+    BenchTable,
     *(SweepTable, BudgetTable, ProviderTable, AccountTable),
     *(ModelTable, JudgeTable, PriceTable, SimOptions),
 )
