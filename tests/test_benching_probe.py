@@ -42,6 +42,7 @@ def refused(folder: Path, *, polite: bool) -> tuple[int, float]:
     turned_away = sum(t.error == "RateLimited" for t in benched.timings())
     [cap] = [limit.value for limit in document(benched).limits if limit.name == "concurrency"]
     assert 8 <= cap <= 12
+    assert ("limited" in {block.why for block, _ in benched.blocks}) == polite
     return turned_away, max(r.level for r in benched.rungs())
 
 
