@@ -5,7 +5,7 @@ Reads the run's journal and the response cache if they exist, as the session wil
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -35,9 +35,17 @@ class Ahead(Struct, frozen=True):
 
 
 def look_ahead(
-    loaded: Loaded, options: Options, cache_path: Path | None, cache_from: Sequence[Path] = ()
+    loaded: Loaded,
+    options: Options,
+    cache_path: Path | None,
+    cache_from: Sequence[Path] = (),
+    *,
+    teach: Callable[[Plan, Seen], None] | None = None,
 ) -> Ahead:
-    """The workload of a session. Raises JournalMismatch for a run that this sweep cannot go on with."""
+    """The workload of a session. Raises JournalMismatch for a run that this sweep cannot go on with.
+
+    `teach` adds replies that came elsewhere, such as in a benchmark of this sweep.
+    """
     plan = Plan(loaded.sweep, loaded.benchmark)
     ledger, seen, spent = Ledger(plan), Seen(plan), Spent()
     journal = options.folder / "journal.jsonl"
@@ -49,6 +57,8 @@ def look_ahead(
                 seen.enter(record)
                 spent.enter(record)
     spent.close()
+    if teach is not None:
+        teach(plan, seen)
     given = _given_texts(options, plan)
     for number in given:
         ledger.mark(number, State.ANSWERED)

@@ -16,6 +16,7 @@ from engine.benching.advice import Advice, advise
 from engine.benching.discovered import LimitFound, latest_limits
 from engine.benching.folder import Benched
 from engine.benching.objectives import Objective, Verdict, goodput, objectives_of, verdicts
+from engine.benching.predicted import Prediction
 from engine.benching.quantiles import Range
 from engine.benching.rungs import LITTLE_GAP, Measured, Rung
 from engine.benching.rungs import rung as rung_of
@@ -83,6 +84,8 @@ class Document(Struct, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
     slo: tuple[str, ...] = ()
     """The objectives that it was held against."""
+    prediction: Prediction | None = None
+    """The rest of this sweep; null where the sweep file was not at hand."""
 
 
 def document(benched: Benched, slo: str | None = None) -> Document:

@@ -150,7 +150,7 @@ def run(
     agree(order, yes)
     folder = out or new_folder(order)
     finished = measure_with(order, folder, keep=keep)
-    _finish(folder, finished, as_json=as_json)
+    _finish(folder, finished, order, run_dir, as_json=as_json)
 
 
 @app.command("plan")
@@ -220,14 +220,18 @@ def _say_plan(plan: Outlook, order: Order, *, err: bool) -> None:
 # --- the end -----------------------------------------------------------------------------------
 
 
-def _finish(folder: Path, finished: Finished, *, as_json: bool) -> None:
+def _finish(
+    folder: Path, finished: Finished, order: Order, run_dir: Path | None, *, as_json: bool
+) -> None:
     """The report, its files, and the exit code."""
     from engine.benching.document import document
     from engine.benching.folder import read
+    from engine.cli.foretelling import foretold_of
     from engine.reports import benched_files
     from engine.reports.files import write_whole
 
-    doc = document(read(folder))
+    found = read(folder)
+    doc = foretold_of(document(found), found, order.loaded, run_dir)
     write_whole(folder / "report" / "bench.json", [benched_files.as_json(doc)])
     write_whole(folder / "report" / "bench.csv", [benched_files.as_csv(doc)])
     write_whole(folder / "report" / "bench.md", [benched_files.as_markdown(doc).encode()])

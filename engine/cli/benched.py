@@ -96,18 +96,33 @@ def report(
     slo: Annotated[
         str | None, typer.Option(help="Hold it against these objectives instead; exit code 6.")
     ] = None,
+    sweep: Annotated[
+        Path | None,
+        typer.Option(
+            help="The sweep file that the prediction is of; else the one it was made for."
+        ),
+    ] = None,
+    run_dir: flags.RunDir = None,
+    deadline: Annotated[
+        str, typer.Option(help="When the sweep has to be done: 45m, 2h, 90 (seconds).")
+    ] = "",
+    budget: Annotated[
+        str | None, typer.Option(help="What the sweep may cost, in its currency; else its own.")
+    ] = None,
 ) -> None:
-    """Report a benchmark again, also one that was interrupted."""
+    """Report a benchmark again, also one that was interrupted, and what it foretells of its sweep."""
     from engine.benching.document import document
     from engine.benching.folder import read
     from engine.benching.samples import samples
+    from engine.cli.foretelling import Wanted, foretelling
     from engine.reports import benched_files
     from engine.reports.bench_web.page import render
 
-    benched = read(bench)
-    doc = document(benched, slo)
+    found = read(bench)
+    wanted = Wanted(sweep, run_dir, deadline, budget)
+    doc = foretelling(document(found, slo), found, bench, wanted)
     made = {
-        "html": lambda: render(doc, samples(benched)),
+        "html": lambda: render(doc, samples(found)),
         "text": lambda: as_text(doc),
         "json": lambda: benched_files.as_json(doc),
         "csv": lambda: benched_files.as_csv(doc),

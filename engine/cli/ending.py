@@ -50,6 +50,7 @@ def say(
         ("files", " · ".join(files)),
         ("money", money_line(outcome.spent)),
         ("time", time_line(outcome.progress)),
+        ("bench", benched_line(loaded, outcome)),
         ("next", _next_command(loaded, outcome, options, command)),
     ]
     print_summary(
@@ -177,6 +178,24 @@ def time_line(progress: Progress) -> str:
     share = percent(min(bound.bound_s / max(progress.elapsed_s, 1e-9), 1.0))
     by = f"{printable(bound.name, 80)} {bound.bound_by}"
     return f"{took}, lower bound {span(bound.bound_s)} by {by} ({share})"
+
+
+def benched_line(loaded: Loaded, outcome: Outcome) -> str:
+    """What a benchmark of this sweep foretold, beside what it took; empty where there is none."""
+    from pathlib import Path
+
+    from engine.benching.foretold import looked_back
+    from engine.reports.foretold import afterwards
+
+    requests = sum(account.calls for account in outcome.progress.accounts)
+    if outcome.state not in ("complete", "budget") or not requests:
+        return ""
+    then = looked_back(loaded, Path("runs"), requests)
+    if then is None:
+        return ""
+    total, own = outcome.spent.total, loaded.terms.exchange.currency
+    cost = None if total.unpriced else total.booked - then.booked
+    return afterwards(then.scenario, outcome.progress.elapsed_s, cost, own)
 
 
 def _left(loaded: Loaded, options: Options, outcome: Outcome, caches: CacheFiles) -> Iterator[str]:

@@ -17,6 +17,7 @@ from engine.benching.rungs import Rung, Spread
 from engine.cells import inert
 from engine.limits import WORDS
 from engine.money import NANO
+from engine.reports import foretold
 from engine.reports.plain import Heading, grid_lines, paragraph
 
 COLUMNS = 80
@@ -74,6 +75,9 @@ def lines(doc: Document, columns: int = COLUMNS) -> Iterator[str]:
         yield f"limit of {inert(limit.account)}: {inert(limit.name)} {limit.value:g} ({limit.source})"
     for warning in doc.warnings:
         yield from paragraph(inert(warning), columns, first="note: ", rest="  ")
+    if doc.prediction is not None:
+        yield ""
+        yield from foretold.lines(doc.prediction, columns)
     yield ""
     yield from paragraph(DEFINITIONS + (f" {GOODPUT}" if rows else ""), columns)
 

@@ -14,7 +14,7 @@ from engine.benching.document import Document, TargetReport
 from engine.benching.quantiles import Range
 from engine.benching.rungs import Rung, Spread
 from engine.money import NANO
-from engine.reports import benched
+from engine.reports import benched, foretold
 from engine.reports.csvfile import text as cell
 from engine.reports.markdown import text as escaped
 from engine.reports.plain import Heading
@@ -47,12 +47,14 @@ def as_markdown(doc: Document) -> str:
     heads, held = benched.objectives(doc)
     said = [f"- {escaped(r.target)}: {escaped(benched.advice(r))}" for r in doc.targets]
     notes = [f"- {escaped(warning)}" for warning in doc.warnings]
+    ahead = list(foretold.lines(doc.prediction, 120)) if doc.prediction is not None else []
     parts = [
         title,
         _table(benched.HEADS, rows),
         _table(heads, held) if held else "",
         "\n".join(said),
         "\n".join(notes),
+        "\n".join(f"    {line}" for line in ahead),
         benched.DEFINITIONS,
         benched.GOODPUT if held else "",
     ]
