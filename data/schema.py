@@ -445,6 +445,8 @@ class Timing(Struct, frozen=True, kw_only=True, tag="timing", tag_field="kind", 
     end: CallEnd = ""
     """What the whole call came to, on its last attempt."""
     salted: bool = False
+    score: float | None = None
+    """Of a judge's verdict that could be read."""
 
 
 class Block(Struct, frozen=True, kw_only=True, tag="block", tag_field="kind", omit_defaults=True):

@@ -12,7 +12,8 @@ from engine.benching.ahead import Left, Leg
 from engine.benching.foretold import looked_back
 from engine.benching.knee import Knee
 from engine.benching.pace import pace
-from engine.benching.predicted import Measured, Scenario, Wish, scenario
+from engine.benching.predicted import Scenario, Wish, scenario
+from engine.benching.spans import Measured
 from engine.cells import width
 from engine.cli.foretelling import seconds_of
 from engine.reports.foretold import afterwards, lines

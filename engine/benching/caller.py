@@ -135,7 +135,8 @@ class Caller:
             salted=salted,
         )
         timeout_s = target.account.timeout_s
-        return _filled(plain, seen, reply, failed, bill, timeout_s), wait_s
+        filled = _filled(plain, seen, reply, failed, bill, timeout_s)
+        return replace(filled, score=self._score(job, reply, end)), wait_s
 
     async def _admitted(self, desk: Desk, target: Target, job: Job) -> tuple[Permit, Ticket]:
         """Leave of the limits and of the purse."""
@@ -158,6 +159,12 @@ class Caller:
             return "failed", 0.0
         job.tries = again.tries
         return "", again.wait_s
+
+    def _score(self, job: Job, reply: Response | None, end: CallEnd) -> float | None:
+        if job.case is None or reply is None or end != "useful":
+            return None
+        verdict = self._prompts.verdict(job, reply)
+        return None if verdict is None else verdict.score
 
     def _read(self, job: Job, response: Response) -> CallEnd:
         """What a reply is worth to the sweep; "": ask once more."""

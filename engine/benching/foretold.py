@@ -18,7 +18,8 @@ from data.schema import Struct
 from engine.benching.ahead import Left, left
 from engine.benching.document import Document, document
 from engine.benching.folder import Benched, all_of
-from engine.benching.predicted import Measured, Prediction, Scenario, Wish, prediction, scenario
+from engine.benching.predicted import Prediction, Scenario, Wish, prediction, scenario
+from engine.benching.spans import Measured
 from engine.bound import together
 from engine.budget import TOTAL
 from engine.config import Loaded

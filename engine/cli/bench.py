@@ -14,7 +14,7 @@ import typer
 
 from data.errors import ConfigError
 from data.text import printable
-from engine.cli import benched
+from engine.cli import benched, foretelling
 from engine.cli import options as flags
 from engine.cli.benched import as_text, columns, hold_to, put
 from engine.cli.benching import measure_with
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, context_settings={"help_option_names": ["-h", "--help"]})
 for _after in (benched.report, benched.limits, benched.diff, benched.apply):
     app.command(_after.__name__)(_after)
+app.command("judges")(foretelling.judges)
 STOPPED, CLIENT_BOUND = 4, 5
 STOPPED_BY = {
     "money": "stopped: the budget does not cover the worst case of one more call",

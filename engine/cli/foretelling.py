@@ -1,17 +1,18 @@
-"""A benchmark's report with what it foretells of the sweep, as the flags ask for it."""
+"""What a benchmark says beyond itself: the rest of its sweep foretold, and which judge is worth it."""
 
 from __future__ import annotations
 
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from data.errors import AlignsweepError, ConfigError
 from data.schema import Struct
 from data.text import printable
+from engine.cli import options as flags
 
 if TYPE_CHECKING:
     from engine.benching.document import Document
@@ -96,3 +97,37 @@ def seconds_of(text: str) -> float:
             f"`{printable(text, 40)}` is no span of time", where="--deadline", how="45m, 2h, 90s"
         )
     return seconds
+
+
+def judges(
+    bench: Annotated[Path, typer.Argument(help="A benchmark's folder.")],
+    run_dir: flags.RunDir = None,
+    human: Annotated[
+        Path | None,
+        typer.Option("--human", help="Human scores, or labels of pairs: CSV or JSONL, as `agree`."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON line per judge.")] = False,
+) -> None:
+    """Set a benchmark's judges side by side: agreement, money, speed, and what load does to them."""
+    from data.codec import encode
+    from data.human import read_human
+    from engine.benching.agreeing import agreements
+    from engine.benching.document import document
+    from engine.benching.folder import read
+    from engine.benching.frontier import frontier
+    from engine.cli.benched import columns
+    from engine.reports.frontier import lines
+
+    found = read(bench)
+    doc = document(found)
+    run = run_dir or Path("runs") / found.header.sweep.name
+    known, beside = agreements(run, None if human is None else read_human(human))
+    points = frontier(doc, found.blocks, known, beside)
+    if as_json:
+        for point in points:
+            typer.echo(encode(point).decode())
+        return
+    if doc.simulated:
+        typer.echo("(simulated)")
+    for line in lines(points, doc.currency, columns()):
+        typer.echo(line)
