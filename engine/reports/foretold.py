@@ -39,8 +39,9 @@ def lines(found: Prediction, columns: int) -> Iterator[str]:
         yield from paragraph(f"not measured, so in no figure: {names}", columns, rest="  ")
     if any(leg.on_references for leg in found.legs):
         yield from paragraph(
-            "judges were only shown reference answers; verdicts on models' answers may differ in"
-            " length, so the intervals are wider",
+            "judges were only shown reference answers; verdicts on models' answers may differ, so"
+            " the intervals are wider. To narrow them: alignsweep generate SWEEP --limit 20, then"
+            " bench again",
             columns,
             first="note: ",
             rest="  ",
