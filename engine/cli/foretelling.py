@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from data.errors import AlignsweepError, ConfigError
-from data.schema import Struct
 from data.text import printable
 from engine.cli import options as flags
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
-class Wanted(Struct, frozen=True):
+class Wanted(NamedTuple):
     """What the flags of `bench report` say."""
 
     sweep: Path | None = None
@@ -64,7 +63,7 @@ def foretold_of(
     found: Benched,
     loaded: Loaded,
     run_dir: Path | None,
-    wanted: Wanted = Wanted(),  # noqa: B008  (frozen)
+    wanted: Wanted = Wanted(),  # noqa: B008
 ) -> Document:
     """With a prediction of this very sweep; without one where nothing was measured."""
     from engine.benching.foretold import foretold, with_prediction
