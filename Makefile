@@ -96,7 +96,8 @@ mutants: $(TESTING)     ## plant some sixty bugs, one at a time: the tests must 
 
 # The suites of the files that tests/coverage.ini names.
 COVERING = journal salvage retry retry_after breaker budget purse pacing limits delivered concurrency \
-           promises_pacing verdict verdict_schema built_in_rubrics rubric session rundir
+           promises_pacing silence several_accounts storms load ctl verdict verdict_schema \
+           built_in_rubrics rubric session rundir
 
 coverage: $(TESTING)    ## every branch of what keeps money, promises and scores is tested
 	@mkdir -p build
