@@ -375,6 +375,8 @@ def test_a_whole_line_of_an_unknown_kind_is_refused_not_cut(tmp_path: Path) -> N
     with pytest.raises(JournalDamaged, match="another version of alignsweep") as caught:
         look(path)
     assert caught.value.line == 2
+    with pytest.raises(JournalDamaged, match="says nothing known here"):
+        list(scan(path))
 
 
 def test_members_that_a_later_version_added_are_passed_over(tmp_path: Path) -> None:
