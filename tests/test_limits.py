@@ -583,3 +583,15 @@ def test_calls_in_flight_can_be_set_by_hand_and_never_below_one() -> None:
     limits.set("concurrency", 3.0, "control", 0.0)
     [view] = limits.statistics(0.0).limits
     assert (view.name, view.value, view.source) == ("concurrency", 3, "control")
+
+
+def test_what_a_call_really_took_changes_the_tokens_and_not_the_days_requests() -> None:
+    """A request is one request, however short its answer was."""
+
+    async def main() -> dict[str, float]:
+        limits = Limits(rpm=None, concurrency=1, tpm=1000, rpd=2)
+        permit = await limits.admit(Need(100, 100))
+        limits.succeeded(permit, Usage(50, 10), asyncio.get_running_loop().time())
+        return {view.name: view.used for view in limits.statistics(0.0).limits}
+
+    assert virtually(main) == {"concurrency": 0, "tpm": 60, "rpd": 1}
