@@ -124,6 +124,10 @@ def paid_once(shown: Performance) -> Iterator[str]:
             yield f"{kept} replies are cached, {good_ones} are whole answers"
 
 
+LOST = ("TransportError", "BadReply", None, "")
+"""How attempts end that may have been billed."""
+
+
 def money(shown: Performance) -> Iterator[str]:
     """I5: both books agree to the token and to the nano-dollar."""
     told = [each.usage for each in shown.exchanges if each.usage is not None]
@@ -139,10 +143,11 @@ def money(shown: Performance) -> Iterator[str]:
     cost = sum(line.get("cost", 0) for line in known)
     if cost != asked * PRICE[0] + said * PRICE[1]:
         yield f"booked {cost} nano-dollars for {(asked, said)} tokens"
-    for line in settled:
-        lost = line.get("error") in ("TransportError", "BadReply", None, "")
-        if "usage" not in line and lost and not line.get("estimated"):
-            yield f"attempt {line['id']} tells no usage and is not marked as estimated"
+    lost = [line for line in settled if line.get("error") in LOST and "usage" not in line]
+    free = [line for line in lost if not line.get("estimated")]
+    unheard = max(0, len(settled) - len(shown.exchanges))  # those never left, and cost nothing
+    for line in free[unheard:]:
+        yield f"attempt {line['id']} tells no usage and is not marked as estimated"
     spent = shown.outcome.spent.total if shown.outcome else None
     if spent is not None and spent.booked != sum(line.get("cost", 0) for line in settled):
         yield f"the summary books {spent.booked}, the journal's lines something else"
