@@ -25,7 +25,7 @@ from engine.benching.sampling import Deck, stratified
 from engine.benching.schedule import Load, Schedule
 from tests.benching_world import settings
 
-OFFICIAL = Path("/work/shared/alignbench/data_v1.1_release.jsonl")
+OFFICIAL = Path(__file__).parents[2] / "shared" / "alignbench" / "data_v1.1_release.jsonl"
 
 # --- questions ---------------------------------------------------------------------------------
 
